@@ -37,6 +37,7 @@ pub(crate) use denied::Denied;
 pub(crate) use holder::Holder;
 pub use issue::Issue;
 pub use jwt::SignError;
+pub use revocations::RevocationsError;
 pub(crate) use revocations::{Revocation, Revocations, Revoked};
 pub(crate) use scope::Action;
 pub use scope::Limits;
@@ -45,6 +46,7 @@ pub(crate) use settings::Settings;
 use crate::metrics::{AccessCall, Metrics};
 use crate::name::StreamName;
 use crate::reason::EndReason;
+use crate::state_dir::StateDir;
 use holder::Source;
 use jwt::Unverified;
 use rules::Rules;
@@ -152,6 +154,14 @@ impl Access {
     pub(crate) fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, ConfigError> {
         let state = RwLock::new(State::new(config, None)?);
         Ok(Self { state, revocations: Revocations::default(), metrics })
+    }
+
+    /// Keeps revocations in this directory, and reads those of earlier runs.
+    ///
+    /// # Errors
+    /// [`RevocationsError`].
+    pub(crate) fn keeping_revocations(self, state: StateDir) -> Result<Self, RevocationsError> {
+        Ok(Self { revocations: Revocations::kept_in(state)?, ..self })
     }
 
     /// Replaces the credentials. Existing grants remain valid.
@@ -330,7 +340,9 @@ impl Access {
     ) -> Result<Arc<Holder>, Denied> {
         let rules = self.rules();
         let (Some(webhook), Some(token)) = (rules.webhook(), asking.token) else { return Err(Denied::UnknownToken) };
-        let decision = match webhook.decide(Question { token, action, stream, client: asking.address }, answered).await
+        let decision = match webhook
+            .decide(rules.fetcher(), Question { token, action, stream, client: asking.address }, answered)
+            .await
         {
             Outcome::Known(decision) => decision,
             Outcome::Asked(decision) => {
@@ -378,7 +390,7 @@ impl Access {
             && let Some(remote) = rules.remote_keys()
         {
             // Another request may have fetched the key meanwhile, so the token is checked again in any case.
-            self.count_fetch(remote.look_for_key().await);
+            self.count_fetch(remote.look_for_key(rules.fetcher()).await);
             found = rules.holder(token);
             if found == Err(Unverified::UnknownKey) && !remote.has_keys(Instant::now()) {
                 return Err(Denied::Undecided);

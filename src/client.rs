@@ -14,7 +14,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 use url::Url;
 
-use crate::setting::authorities;
+use crate::authority::authority_certificates;
 
 const SDP: &str = "application/sdp";
 
@@ -43,7 +43,7 @@ impl Authorities {
     /// # Errors
     /// A sentence that says what is wrong with the file.
     pub(crate) fn read(path: &str) -> Result<Self, String> {
-        authorities(Path::new(path)).map(|certificates| Self(Arc::new(certificates)))
+        authority_certificates(Path::new(path)).map(|certificates| Self(Arc::new(certificates)))
     }
 }
 

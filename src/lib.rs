@@ -131,6 +131,7 @@
 //! | `stream` | the registry of streams, publications, and inboxes between workers |
 //! | `forward` | packets, codecs, histories and the outbound tracks of viewers |
 //! | `auth` | tokens, and what each allows: to publish, to watch, to administer |
+//! | `authority` | the root certificates of a private authority |
 //! | `metrics` | the instruments of `/metrics` |
 //! | `client` | a small WHIP and WHEP client |
 //! | `five_tuple` | the addresses between which datagrams go |
@@ -141,6 +142,7 @@
 //! | `reason` | why packets are dropped, why sessions end and why viewers are sent another layer |
 //! | `setting` | how values of settings are written |
 //! | `shared` | the types of state that several threads write; unit tests explore them with loom |
+//! | `state_dir` | the directory in which the relay keeps what must outlive it |
 //! | `systemd` | tells the service manager the state of the relay |
 
 /// Test support is written for integration tests and used by unit tests too.
@@ -177,6 +179,7 @@ pub mod stream;
 pub mod turn;
 
 pub mod auth;
+mod authority;
 pub mod client;
 pub mod five_tuple;
 pub mod health;
@@ -187,4 +190,5 @@ pub mod name;
 pub mod reason;
 mod setting;
 mod shared;
+mod state_dir;
 pub mod systemd;

@@ -17,6 +17,7 @@ use crate::advertise::{self, Advertised};
 use crate::auth::{self, Access};
 use crate::config::Config;
 use crate::metrics::{ClusterMetrics, Metrics};
+use crate::state_dir::StateDir;
 use crate::worker::net::socket::open;
 use crate::{cluster, http, node, worker};
 
@@ -68,6 +69,9 @@ pub enum StartError {
     /// The credentials are inconsistent.
     #[error(transparent)]
     Auth(#[from] auth::ConfigError),
+    /// Tokens that were revoked in an earlier run are not known.
+    #[error(transparent)]
+    Revocations(#[from] auth::RevocationsError),
     /// HTTPS cannot start.
     #[error(transparent)]
     Tls(#[from] http::TlsError),
@@ -144,7 +148,7 @@ impl Server {
     /// [`StartError`]; then nothing is left running.
     pub fn load(config: &Config) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::showing(config.http.metrics_streams));
-        let access = Access::new(&config.auth, Arc::clone(&metrics))?;
+        let access = access(config, &metrics)?;
         let directory = config.cluster.directory()?;
         let http = bind(config.http.listen, "--http")?;
         let admin = config.http.admin.map(|address| bind(address, "--admin")).transpose()?;
@@ -282,6 +286,14 @@ pub(crate) async fn all_left(media: &node::Handle) {
     while media.session_count() > 0 {
         tokio::time::sleep(DRAIN_INTERVAL).await;
     }
+}
+
+/// Which client may do what, by the settings and the revocations of earlier runs.
+fn access(config: &Config, metrics: &Arc<Metrics>) -> Result<Access, StartError> {
+    let access = Access::new(&config.auth, Arc::clone(metrics))?;
+    let Some(path) = &config.http.tls.state_dir else { return Ok(access) };
+    let state = StateDir::open(path).map_err(auth::RevocationsError::from)?;
+    Ok(access.keeping_revocations(state)?)
 }
 
 fn bind(address: SocketAddr, flag: &'static str) -> Result<std::net::TcpListener, StartError> {

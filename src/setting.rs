@@ -6,8 +6,6 @@ use std::io::{self, ErrorKind, Read as _};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use ureq::tls::{Certificate, PemItem, parse_pem};
-
 /// Maximum octets of a file that a setting names.
 const LARGEST_FILE: u64 = 1024 * 1024;
 
@@ -58,23 +56,6 @@ pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 /// Reads a text file that a setting names, as [`read_file`] does.
 pub(crate) fn read_text(path: &Path) -> io::Result<String> {
     String::from_utf8(read_file(path)?).map_err(|_| ErrorKind::InvalidData.into())
-}
-
-/// The root certificates of a private authority, in PEM.
-///
-/// # Errors
-/// A sentence that says what is wrong with the file.
-pub(crate) fn authorities(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
-    let text = read_file(path).map_err(|error| file_advice(&error))?;
-    let certificate = |item| match item {
-        Ok(PemItem::Certificate(certificate)) => Some(certificate),
-        _ => None,
-    };
-    let certificates: Vec<_> = parse_pem(&text).filter_map(certificate).collect();
-    if certificates.is_empty() {
-        return Err("it has no certificate: write the authority's root as PEM".to_owned());
-    }
-    Ok(certificates)
 }
 
 /// Says why a file that a setting names was not read, and what to do.

@@ -48,6 +48,7 @@ const ROWS: &[&[&str]] = &[
     &["forward"],
     &[
         "auth",
+        "authority",
         "metrics",
         "client",
         "five_tuple",
@@ -58,6 +59,7 @@ const ROWS: &[&[&str]] = &[
         "reason",
         "setting",
         "shared",
+        "state_dir",
         "systemd",
     ],
 ];

@@ -35,12 +35,14 @@ pub struct Config {
     pub webhook_secret: Option<String>,
     /// How long after an answer that server is asked again about a running session; a minute if unset.
     pub webhook_again: Option<Duration>,
+    /// A file with the root certificates that sign for these servers.
+    pub access_ca: Option<PathBuf>,
 }
 
 impl Config {
     /// Every file that the settings name.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
-        self.token_file.iter().chain(&self.jwt_keys).map(PathBuf::as_path)
+        self.token_file.iter().chain(&self.jwt_keys).chain(&self.access_ca).map(PathBuf::as_path)
     }
 }
 
@@ -62,6 +64,7 @@ impl fmt::Debug for Config {
             .field("webhook", &self.webhook)
             .field("webhook_secret", &redacted(&self.webhook_secret))
             .field("webhook_again", &self.webhook_again)
+            .field("access_ca", &self.access_ca)
             .finish()
     }
 }
@@ -87,6 +90,17 @@ pub enum ConfigError {
     /// The setting has no effect.
     #[error("access-webhook-secret has no effect without a webhook: set access-webhook, or remove it")]
     NoWebhook,
+    /// The setting has no effect.
+    #[error("access-ca has no effect without a server to ask: set jwks-url or access-webhook, or remove it")]
+    NoServer,
+    /// The file of root certificates cannot be used.
+    #[error("cannot use {} (access-ca): {complaint}", path.display())]
+    Authority {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        complaint: String,
+    },
     /// A file of keys cannot be used.
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),

@@ -1,11 +1,24 @@
-//! Asks another server: bounded in time and size, without following redirects.
+//! Asks other servers: bounded in time and size, without following redirects. Requests share the open connections.
 //!
 //! The client is ureq, which blocks, so each request has a thread of the runtime while it lasts.
 
 use std::io::Read as _;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
+use ureq::Agent;
+use ureq::tls::{RootCerts, TlsConfig};
+
+use super::config::ConfigError;
+use crate::authority::authority_certificates;
+
+/// How long a connection without a request is kept.
+const IDLE: Duration = Duration::from_secs(3);
+
+/// Sends requests to servers of the operator. Cheap to clone; clones share their connections.
+#[derive(Clone, Debug)]
+pub(super) struct Fetcher(Agent);
 
 /// A request to a server of the operator.
 pub(super) struct Request {
@@ -49,49 +62,73 @@ impl Request {
     }
 }
 
-/// Sends a request and reads at most `limit` octets of its answer, all within `deadline`.
-pub(super) async fn fetch(mut request: Request, limit: u64, deadline: Duration) -> Result<Fetched, FetchError> {
-    let permit = request.permit.take();
-    let asked = tokio::task::spawn_blocking(move || {
-        let _held = permit;
-        ask(&request, limit, deadline)
-    });
-    // The client keeps the deadline itself, but for the resolver of the system.
-    match tokio::time::timeout(deadline, asked).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(_)) | Err(_) => Err(FetchError::TooSlow(deadline)),
+impl Fetcher {
+    /// Trusts servers whose certificates an authority in this PEM file has signed; without a file, the authorities that
+    /// browsers trust.
+    ///
+    /// # Errors
+    /// [`ConfigError::Authority`] if the file cannot be used.
+    pub(super) fn new(authority: Option<&Path>) -> Result<Self, ConfigError> {
+        let read = |path: &Path| {
+            let failed = |complaint| ConfigError::Authority { path: path.to_owned(), complaint };
+            authority_certificates(path).map_err(failed)
+        };
+        let roots = authority.map(read).transpose()?;
+        let roots = roots.map_or(RootCerts::WebPki, |roots| RootCerts::new_with_certs(&roots));
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            // Many servers close a connection that has been idle for 5 s.
+            .max_idle_age(IDLE)
+            .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")))
+            // A proxy in the environment would see the tokens of clients.
+            .proxy(None)
+            .tls_config(TlsConfig::builder().root_certs(roots).build());
+        Ok(Self(config.build().into()))
     }
-}
 
-fn ask(request: &Request, limit: u64, deadline: Duration) -> Result<Fetched, FetchError> {
-    let agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .timeout_global(Some(deadline))
-        .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")))
-        // A proxy in the environment would see the tokens of clients.
-        .proxy(None)
-        .build()
-        .new_agent();
-    let failed = |error: ureq::Error| match error {
-        ureq::Error::Timeout(_) => FetchError::TooSlow(deadline),
-        other => FetchError::Failed(other.to_string()),
-    };
-    let answered = match &request.body {
-        None => agent.get(&request.url).call(),
-        Some(body) => {
-            let mut post = agent.post(&request.url).content_type("application/json");
-            if let Some(bearer) = &request.bearer {
-                post = post.header("authorization", format!("Bearer {bearer}"));
-            }
-            post.send(&body[..])
+    /// Sends a request and reads at most `limit` octets of its answer, all within `deadline`.
+    pub(super) async fn fetch(
+        &self,
+        mut request: Request,
+        limit: u64,
+        deadline: Duration,
+    ) -> Result<Fetched, FetchError> {
+        let permit = request.permit.take();
+        let own = self.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let _held = permit;
+            own.ask(&request, limit, deadline)
+        });
+        // The client keeps the deadline itself, but for the resolver of the system.
+        match tokio::time::timeout(deadline, asked).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) => Err(FetchError::TooSlow(deadline)),
         }
-    };
-    let mut response = answered.map_err(failed)?;
-    let status = response.status().as_u16();
-    let mut body = Vec::new();
-    let read = response.body_mut().as_reader().take(limit + 1).read_to_end(&mut body);
-    read.map_err(|error| FetchError::Failed(error.to_string()))?;
-    if body.len() as u64 > limit { Err(FetchError::TooLarge(limit)) } else { Ok(Fetched { status, body }) }
+    }
+
+    fn ask(&self, request: &Request, limit: u64, deadline: Duration) -> Result<Fetched, FetchError> {
+        let failed = |error: ureq::Error| match error {
+            ureq::Error::Timeout(_) => FetchError::TooSlow(deadline),
+            other => FetchError::Failed(other.to_string()),
+        };
+        let answered = match &request.body {
+            None => self.0.get(&request.url).config().timeout_global(Some(deadline)).build().call(),
+            Some(body) => {
+                let post = self.0.post(&request.url).config().timeout_global(Some(deadline)).build();
+                let mut post = post.content_type("application/json");
+                if let Some(bearer) = &request.bearer {
+                    post = post.header("authorization", format!("Bearer {bearer}"));
+                }
+                post.send(&body[..])
+            }
+        };
+        let mut response = answered.map_err(failed)?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        let read = response.body_mut().as_reader().take(limit + 1).read_to_end(&mut body);
+        read.map_err(|error| FetchError::Failed(error.to_string()))?;
+        if body.len() as u64 > limit { Err(FetchError::TooLarge(limit)) } else { Ok(Fetched { status, body }) }
+    }
 }

@@ -91,7 +91,7 @@ impl Access {
         loop {
             let rules = self.rules();
             if let Some(remote) = rules.remote_keys() {
-                self.count_fetch(remote.refresh().await);
+                self.count_fetch(remote.refresh(rules.fetcher()).await);
             }
             drop(rules);
             tokio::time::sleep(INTERVAL).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::config::{Config, ConfigError};
 use super::credential::Credential;
+use super::fetch::Fetcher;
 use super::holder::Holder;
 use super::jwt::{RemoteKeys, Unverified, Verifier};
 use super::scope::{Action, Scope};
@@ -23,6 +24,8 @@ pub(super) struct Rules {
     token_file: Option<TokenFile>,
     jwt: Option<Verifier>,
     webhook: Option<Arc<Webhook>>,
+    /// Asks the server of the keys and the webhook.
+    fetcher: Fetcher,
 }
 
 impl Rules {
@@ -49,7 +52,11 @@ impl Rules {
             return Err(ConfigError::NoKeys(name));
         }
         let webhook = webhook(config, before)?;
-        let rules = Self { settings, public_watch: config.public_watch, token_file, jwt, webhook };
+        if config.access_ca.is_some() && config.jwks_url.is_none() && webhook.is_none() {
+            return Err(ConfigError::NoServer);
+        }
+        let fetcher = Fetcher::new(config.access_ca.as_deref())?;
+        let rules = Self { settings, public_watch: config.public_watch, token_file, jwt, webhook, fetcher };
         if !rules.lets(Action::Publish) {
             return Err(ConfigError::NobodyPublishes(match config {
                 Config { watch_token: Some(_), .. } => "watch-token",
@@ -91,6 +98,11 @@ impl Rules {
     /// The server that decides about tokens that are not known here.
     pub(super) fn webhook(&self) -> Option<&Webhook> {
         self.webhook.as_deref()
+    }
+
+    /// Asks other servers.
+    pub(super) fn fetcher(&self) -> &Fetcher {
+        &self.fetcher
     }
 
     /// How many tokens the token file has.

@@ -65,6 +65,11 @@ pub(crate) struct Settings {
     /// Token with which the relay authenticates itself to that server (Authorization: Bearer)
     #[arg(long, env = "SLUICE_ACCESS_WEBHOOK_SECRET", value_name = "TOKEN", hide_env_values = true)]
     access_webhook_secret: Option<String>,
+
+    /// PEM file with the root certificates of a private authority that signs for the servers of --jwks-url and
+    /// --access-webhook; it is read again when it changes. If unset, the roots that browsers trust are used
+    #[arg(long, env = "SLUICE_ACCESS_CA", value_name = "FILE")]
+    access_ca: Option<PathBuf>,
 }
 
 impl From<Settings> for Config {
@@ -83,6 +88,7 @@ impl From<Settings> for Config {
             webhook: settings.access_webhook,
             webhook_secret: settings.access_webhook_secret,
             webhook_again: None,
+            access_ca: settings.access_ca,
         }
     }
 }

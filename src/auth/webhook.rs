@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::credential::Credential;
 use super::denied::Denied;
-use super::fetch::{Fetched, Request, fetch};
+use super::fetch::{Fetched, Fetcher, Request};
 use super::holder::{Allowed, Holder, Source};
 use super::jwt::ClaimedLimits;
 use super::pattern::StreamPattern;
@@ -134,7 +134,7 @@ impl Webhook {
 
     /// Asks the server, or finds what it has answered to the same question, but no permission that is as old as
     /// `answered`.
-    pub(super) async fn decide(&self, question: Question<'_>, answered: Option<Instant>) -> Outcome {
+    pub(super) async fn decide(&self, fetcher: &Fetcher, question: Question<'_>, answered: Option<Instant>) -> Outcome {
         let key = Key(Credential::of_token(question.token), question.action, question.stream.cloned());
         let known = || self.known(&key, Instant::now()).filter(|decision| !decision.is_as_old_as(answered));
         if let Some(known) = known() {
@@ -159,7 +159,7 @@ impl Webhook {
         let body = serde_json::to_vec(&asked).expect("texts and an address are JSON");
         let request = Request::post(&self.url, body, self.secret.as_ref().map(Secret::as_str));
         let left = DEADLINE.saturating_sub(began.elapsed()).max(LEAST);
-        let answered = fetch(request.holding(permit), LARGEST, left).await;
+        let answered = fetcher.fetch(request.holding(permit), LARGEST, left).await;
         let decision =
             answered.map_err(|error| error.to_string()).and_then(|answer| read(&answer, question, self.again));
         match decision {

@@ -90,18 +90,40 @@ fn a_revoked_token_ends_its_sessions_and_starts_no_other() {
     };
     revoke(&[("authorization", &alice)], json!({"subject": "bob"})).problem(403);
     revoke(&[], json!({"subject": "bob"})).problem(401);
-    assert_eq!(revoke(&[ADMIN], json!({"subject": "alice"})).body, r#"{"ended_sessions":1}"#);
+    assert_eq!(revoke(&[ADMIN], json!({"subject": "alice"})).body, r#"{"ended_sessions":1,"kept":false}"#);
     assert_eq!(ended(&relay, &hers).as_deref(), Some("token_revoked"));
     let get = |token: &str| relay.request("GET", "/whep/cam-1", &[("authorization", token)], "");
     assert!(get(&alice).problem(401).contains("revoked"));
     get(&of(json!({}))).problem(401);
     assert_eq!(get(&of(json!({"iat": seconds(60)}))).status, 200, "one that is made later counts");
     assert_eq!(ended(&relay, &his), None);
-    assert_eq!(revoke(&[ADMIN], json!({"token_id": "7"})).body, r#"{"ended_sessions":1}"#);
+    assert_eq!(revoke(&[ADMIN], json!({"token_id": "7"})).body, r#"{"ended_sessions":1,"kept":false}"#);
     get(&bob).problem(401);
     assert_eq!(get(&of(json!({"sub": "bob", "jti": "8"}))).status, 200);
     let list = relay.request("GET", "/api/revocations", &[ADMIN], "").body;
     assert!(list.contains(r#""subject":"alice""#) && list.contains(r#""token_id":"7""#), "{list}");
+}
+
+#[test]
+fn a_revocation_survives_a_restart_of_the_relay_if_it_has_a_state_directory() {
+    let key = Scratch::new("kept", SECRET);
+    let state = std::env::temp_dir().join(format!("sluice-leases-state-{}", std::process::id()));
+    let token = right("HS256", &claims(&json!({"jti": "7"})));
+    for (is_first, with_state, status) in [(true, true, 401), (false, true, 401), (false, false, 200)] {
+        let relay = Relay::with(|config| {
+            config.auth.jwt_keys = vec![key.0.clone()];
+            config.auth.admin_token = Some("admin".to_owned());
+            config.http.tls.state_dir = with_state.then(|| state.clone());
+        });
+        if is_first {
+            let headers = [("content-type", "application/json"), ADMIN];
+            let revoked = relay.request("POST", "/api/revocations", &headers, r#"{"token_id": "7"}"#);
+            assert_eq!(revoked.body, r#"{"ended_sessions":0,"kept":true}"#);
+        }
+        let asked = relay.request("GET", "/whep/cam-1", &[("authorization", &token)], "");
+        assert_eq!(asked.status, status, "first {is_first}, state {with_state}");
+    }
+    std::fs::remove_dir_all(state).unwrap();
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! A server of the operator on this machine: it publishes keys or decides as a webhook, or behaves badly.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
+
+use rustls::crypto::ring::default_provider;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// How it answers.
 #[derive(Clone, Debug)]
@@ -22,6 +25,7 @@ pub(crate) enum Answering {
 /// Serves until the process ends.
 #[derive(Clone)]
 pub(crate) struct Server {
+    scheme: &'static str,
     address: SocketAddr,
     state: Arc<Mutex<State>>,
 }
@@ -33,25 +37,58 @@ struct State {
     /// Requests that have no answer yet, and the most of them at a time.
     open: usize,
     most_open: usize,
+    connections: usize,
 }
 
 impl Server {
     pub(crate) fn answering(answering: Answering) -> Self {
+        Self::start(answering, None)
+    }
+
+    /// One that serves HTTPS, and the root certificate of the authority that has signed for it, in PEM.
+    pub(crate) fn by_https(answering: Answering) -> (Self, String) {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &authority).unwrap();
+        let config =
+            ServerConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
+        let config = config.unwrap().with_no_client_auth();
+        let config = config.with_single_cert(vec![certificate.der().clone()], key.into()).unwrap();
+        (Self::start(answering, Some(Arc::new(config))), authority.pem())
+    }
+
+    fn start(answering: Answering, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(Mutex::new(State { answering, asked: Vec::new(), open: 0, most_open: 0 }));
+        let state = State { answering, asked: Vec::new(), open: 0, most_open: 0, connections: 0 };
+        let state = Arc::new(Mutex::new(state));
         let served = Arc::clone(&state);
+        let scheme = if tls.is_some() { "https" } else { "http" };
         std::thread::spawn(move || {
             for connection in listener.incoming().map_while(Result::ok) {
-                let state = Arc::clone(&served);
-                std::thread::spawn(move || serve(connection, &state));
+                let (state, tls) = (Arc::clone(&served), tls.clone());
+                state.lock().unwrap().connections += 1;
+                std::thread::spawn(move || match tls {
+                    Some(tls) => {
+                        serve_all(StreamOwned::new(ServerConnection::new(tls).unwrap(), connection), &state);
+                    }
+                    None => serve_all(connection, &state),
+                });
             }
         });
-        Self { address, state }
+        Self { scheme, address, state }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}/path?query=1", self.address)
+        format!("{}://{}/path?query=1", self.scheme, self.address)
+    }
+
+    /// How many connections it has accepted.
+    pub(crate) fn connections(&self) -> usize {
+        self.state.lock().unwrap().connections
     }
 
     pub(crate) fn change(&self, answering: Answering) {
@@ -69,15 +106,23 @@ impl Server {
     }
 }
 
-fn serve(mut connection: TcpStream, state: &Mutex<State>) -> Option<()> {
+/// Serves one request after the other.
+fn serve_all(connection: impl Read + Write, state: &Mutex<State>) {
+    let mut reader = BufReader::new(connection);
+    while serve(&mut reader, state).is_some() {}
+}
+
+/// Serves one request; `None` if the connection is to be closed.
+fn serve(reader: &mut BufReader<impl Read + Write>, state: &Mutex<State>) -> Option<()> {
     if matches!(state.lock().unwrap().answering, Answering::Down) {
         return None;
     }
-    let mut reader = BufReader::new(connection.try_clone().ok()?);
     let (mut request, mut length) = (String::new(), 0);
     loop {
         let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().ok()?;
         }
@@ -98,7 +143,7 @@ fn serve(mut connection: TcpStream, state: &Mutex<State>) -> Option<()> {
         }
         state.answering.clone()
     };
-    let head = |status: u16| format!("HTTP/1.1 {status} x\r\nconnection: close\r\n");
+    let head = |status: u16| format!("HTTP/1.1 {status} x\r\n");
     let text = match answering {
         Answering::With(status, body) => format!("{}content-length: {}\r\n\r\n{body}", head(status), body.len()),
         Answering::Elsewhere(url) => format!("{}location: {url}\r\ncontent-length: 0\r\n\r\n", head(302)),
@@ -109,12 +154,13 @@ fn serve(mut connection: TcpStream, state: &Mutex<State>) -> Option<()> {
             return None;
         }
         Answering::Endless => {
-            connection.write_all((head(200) + "\r\n").as_bytes()).ok()?;
+            reader.get_mut().write_all((head(200) + "connection: close\r\n\r\n").as_bytes()).ok()?;
             loop {
-                connection.write_all(&[b' '; 4096]).ok()?;
+                reader.get_mut().write_all(&[b' '; 4096]).ok()?;
             }
         }
         Answering::Down => return None,
     };
-    connection.write_all(text.as_bytes()).ok()
+    reader.get_mut().write_all(text.as_bytes()).ok()?;
+    reader.get_mut().flush().ok()
 }

@@ -1,6 +1,7 @@
 //! A webhook that decides: what it is asked, how often, and what happens when it does not answer as it should.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -56,6 +57,36 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     while !is_so() {
         assert!(Instant::now() < deadline, "{what}");
         std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_webhook_by_https_is_believed_if_the_named_authority_has_signed_for_it_and_asked_over_one_connection() {
+    let (server, authority) = Server::by_https(answer(&json!({"allow": true})));
+    let (_, other) = Server::by_https(Answering::Down);
+    let file = |name: &str, text: &str| {
+        let path = std::env::temp_dir().join(format!("sluice-webhook-{name}-{}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let [authority, other] = [file("authority", &authority), file("other", &other)];
+    let status = |authority: Option<&PathBuf>, tokens: &[&str]| {
+        let relay = Relay::with(|config: &mut Config| {
+            config.auth.webhook = Some(server.url());
+            config.auth.access_ca = authority.cloned();
+        });
+        let ask = |token: &&str| {
+            let token = format!("Bearer {token}");
+            relay.request("GET", "/whep/cam", &[("authorization", &token)], "").status
+        };
+        tokens.iter().map(ask).collect::<Vec<_>>()
+    };
+    assert_eq!(status(Some(&authority), &["a", "b", "c"]), [200, 200, 200]);
+    assert_eq!((server.asked().len(), server.connections()), (3, 1), "connections are kept");
+    assert_eq!((status(Some(&other), &["a"]), status(None, &["a"])), (vec![503], vec![503]));
+    assert_eq!(server.asked().len(), 3, "no token is sent to a server that has not proven itself");
+    for path in [authority, other] {
+        std::fs::remove_file(path).unwrap();
     }
 }
 

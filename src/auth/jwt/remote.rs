@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::keys::KeySet;
-use crate::auth::fetch::{Fetched, Request, fetch};
+use crate::auth::fetch::{Fetched, Fetcher, Request};
 
 /// How old the keys may be before they are fetched again.
 const REFRESH: Duration = Duration::from_secs(300);
@@ -96,22 +96,22 @@ impl RemoteKeys {
     }
 
     /// Fetches the keys if they are old. `None` if it was too early, or whether they have been fetched.
-    pub(in crate::auth) async fn refresh(&self) -> Option<bool> {
-        self.fetch_if(State::is_old).await
+    pub(in crate::auth) async fn refresh(&self, fetcher: &Fetcher) -> Option<bool> {
+        self.fetch_if(fetcher, State::is_old).await
     }
 
     /// Fetches the keys for a token whose key is not known, if the last fetch was long enough ago. `None` if it was not.
-    pub(in crate::auth) async fn look_for_key(&self) -> Option<bool> {
-        self.fetch_if(|_, _| true).await
+    pub(in crate::auth) async fn look_for_key(&self, fetcher: &Fetcher) -> Option<bool> {
+        self.fetch_if(fetcher, |_, _| true).await
     }
 
-    async fn fetch_if(&self, wants: impl Fn(&State, Instant) -> bool) -> Option<bool> {
+    async fn fetch_if(&self, fetcher: &Fetcher, wants: impl Fn(&State, Instant) -> bool) -> Option<bool> {
         // A request that waited here finds the keys that the request before it fetched.
         let _fetching = self.fetching.lock().await;
         if !self.is_due(wants, Instant::now()) {
             return None;
         }
-        let fetched = fetch(Request::get(&self.url), LARGEST, DEADLINE).await;
+        let fetched = fetcher.fetch(Request::get(&self.url), LARGEST, DEADLINE).await;
         let keys = match fetched {
             Ok(Fetched { status: 200, body }) => KeySet::of_server(&body).map_err(str::to_owned),
             Ok(Fetched { status, .. }) => Err(format!("the server answered {status}")),

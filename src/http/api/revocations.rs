@@ -1,5 +1,7 @@
 //! Revocation of tokens, for operators.
 
+use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::Json;
@@ -45,6 +47,8 @@ pub(in crate::http) struct ToRevoke {
 pub(in crate::http) struct RevocationDone {
     /// The number of sessions that it has ended.
     ended_sessions: usize,
+    /// Whether the revocation survives a restart of the relay, which it does with --state-dir.
+    kept: bool,
 }
 
 /// A revocation in force.
@@ -63,7 +67,7 @@ pub(in crate::http) struct InForce {
 
 /// Revokes tokens and ends their sessions
 ///
-/// Tokens that are issued to the holder later are valid. A restart of the relay forgets revocations.
+/// Tokens that are issued to the holder later are valid. A restart of the relay forgets revocations that are not kept.
 #[utoipa::path(
     post,
     path = "/api/revocations",
@@ -85,10 +89,14 @@ pub(in crate::http) async fn post(
     require_type(&parts.headers, JSON)?;
     let text = read_bytes(&parts.headers, body, LIMIT, shared.body_deadline).await?;
     let (revoked, time) = read(&text)?;
-    let added = shared.access.revocations().add(revoked, time, SystemTime::now());
-    added.map_err(|full| Problem::AtLimit(full.to_string()))?;
+    // It may write a file, so not on a thread that serves other requests.
+    let access = Arc::clone(&shared.access);
+    let add = move || access.revocations().add(revoked, time, SystemTime::now());
+    let added = tokio::task::spawn_blocking(add).await;
+    let added = added.unwrap_or_else(|fault| resume_unwind(fault.into_panic()));
+    let kept = added.map_err(|full| Problem::AtLimit(full.to_string()))?;
     let ended_sessions = shared.leases.end_due(&shared.media, &shared.access).await;
-    Ok(Json(RevocationDone { ended_sessions }))
+    Ok(Json(RevocationDone { ended_sessions, kept }))
 }
 
 /// Lists the revocations in force

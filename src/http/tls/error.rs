@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::acme::{AcmeError, FailedOrder};
 use super::certificate::{ChainFault, KeyFault};
-use super::state_dir::StateDirError;
 use crate::setting::file_advice;
+use crate::state_dir::StateDirError;
 
 /// Why there is no certificate, or why a newer one is not served.
 #[derive(Debug, thiserror::Error)]

@@ -20,7 +20,6 @@ mod self_signed;
 mod served;
 mod settings;
 mod source;
-mod state_dir;
 
 pub use acme::AcmeConfig;
 pub(crate) use config::ConfigError;

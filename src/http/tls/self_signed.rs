@@ -9,7 +9,7 @@ use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsag
 
 use super::certificate::Certificate;
 use super::error::TlsError;
-use super::state_dir::StateDir;
+use crate::state_dir::StateDir;
 
 /// Its file in the state directory, with the key.
 const FILE: &str = "self-signed.pem";

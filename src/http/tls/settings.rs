@@ -57,8 +57,8 @@ pub(crate) struct Settings {
     #[arg(long, env = "SLUICE_HSTS", value_name = "SECONDS", default_value = "0")]
     hsts: u32,
 
-    /// Directory in which the relay keeps the certificate that it gets or makes, with its key; only its own user may
-    /// read the files
+    /// Directory in which the relay keeps the certificate that it gets or makes, with its key, and revocations of tokens;
+    /// only its own user may read the files
     #[arg(long, env = "SLUICE_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
 }

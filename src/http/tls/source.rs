@@ -10,8 +10,8 @@ use super::config::{CertificateSource, Config};
 use super::error::TlsError;
 use super::files::Files;
 use super::self_signed::SelfSigned;
-use super::state_dir::StateDir;
 use crate::metrics::Metrics;
+use crate::state_dir::StateDir;
 
 /// A source of certificates that has given one; until an authority issues the first one, a self-signed one.
 #[derive(Debug)]

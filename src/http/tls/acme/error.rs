@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use instant_acme::{Error, Problem};
 
-use crate::http::tls::state_dir::StateDirError;
+use crate::state_dir::StateDirError;
 
 /// Maximum characters of an authority's own words in the log.
 const WORDS: usize = 400;

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::schedule::Attempts;
 use crate::http::tls::certificate::Certificate;
-use crate::http::tls::state_dir::{StateDir, StateDirError};
+use crate::state_dir::{StateDir, StateDirError};
 
 /// The files of one authority.
 #[derive(Clone, Debug)]

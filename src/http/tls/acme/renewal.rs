@@ -13,10 +13,10 @@ use super::error::{AcmeError, FailedOrder};
 use super::kept::Kept;
 use super::order::Orders;
 use super::schedule::Attempts;
+use crate::authority::authority_certificates;
 use crate::http::tls::certificate::{Certificate, Facts};
-use crate::http::tls::state_dir::StateDir;
 use crate::metrics::{AcmeMetrics, Ordered};
-use crate::setting::authorities;
+use crate::state_dir::StateDir;
 
 /// Time limit of one order.
 const ORDER: Duration = Duration::from_secs(5 * 60);
@@ -203,5 +203,5 @@ impl Acme {
 /// The roots of a private authority, if one is named.
 fn roots(config: &AcmeConfig) -> Result<Option<Vec<ureq::tls::Certificate<'static>>>, AcmeError> {
     let Some(path) = &config.ca else { return Ok(None) };
-    authorities(path).map(Some).map_err(|complaint| AcmeError::Authority { path: path.clone(), complaint })
+    authority_certificates(path).map(Some).map_err(|complaint| AcmeError::Authority { path: path.clone(), complaint })
 }

@@ -9,7 +9,7 @@ use crate::setting::read_file;
 
 /// A directory that can be written.
 #[derive(Clone, Debug)]
-pub(super) struct StateDir(PathBuf);
+pub(crate) struct StateDir(PathBuf);
 
 /// The directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +24,7 @@ impl StateDir {
     ///
     /// # Errors
     /// [`StateDirError`].
-    pub(super) fn open(path: &Path) -> Result<Self, StateDirError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, StateDirError> {
         let open = || {
             fs::create_dir_all(path)?;
             let state = Self(path.to_owned());
@@ -39,7 +39,7 @@ impl StateDir {
     ///
     /// # Errors
     /// [`StateDirError`].
-    pub(super) fn check(path: &Path) -> Result<(), StateDirError> {
+    pub(crate) fn check(path: &Path) -> Result<(), StateDirError> {
         let is_missing = |it: &&Path| !it.as_os_str().is_empty() && !it.exists();
         let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
         let opened = Self::open(path);
@@ -51,7 +51,7 @@ impl StateDir {
     }
 
     /// The error of an operation that is not about one file.
-    pub(super) fn failed(&self, error: io::Error) -> StateDirError {
+    pub(crate) fn failed(&self, error: io::Error) -> StateDirError {
         StateDirError { path: self.0.clone(), error }
     }
 
@@ -59,7 +59,7 @@ impl StateDir {
     ///
     /// # Errors
     /// [`StateDirError`] if it cannot be read, or is larger than 1 MiB.
-    pub(super) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StateDirError> {
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StateDirError> {
         match read_file(&self.0.join(name)) {
             Ok(content) => Ok(Some(content)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -71,7 +71,7 @@ impl StateDir {
     ///
     /// # Errors
     /// [`StateDirError`]; then its former content is still there.
-    pub(super) fn write(&self, name: &str, content: &[u8]) -> Result<(), StateDirError> {
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), StateDirError> {
         self.put(name, content).map_err(|error| StateDirError { path: self.0.join(name), error })
     }
 
