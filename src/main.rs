@@ -159,7 +159,7 @@ async fn serve_until_asked(server: Server, mut reload: Reload) -> anyhow::Result
     let Addresses { http, .. } = server.addresses();
     let media = media(server.addresses());
     let status = format!("serving on {http} and, for media, on {media}");
-    say(&welcome(server.addresses()));
+    say(&welcome(server.addresses(), server.public_url()));
     systemd::ready(&status);
     let drain = async {
         drain.await;
@@ -189,7 +189,7 @@ fn media(Addresses { media, has_ice_tcp, .. }: Addresses) -> String {
 }
 
 /// What to open and where to publish; localhost first, because browsers allow cameras in secure contexts only.
-fn welcome(addresses: Addresses) -> String {
+fn welcome(addresses: Addresses, public: Option<&str>) -> String {
     let Addresses { http, is_https, admin, .. } = addresses;
     let media = media(addresses);
     let scheme = if is_https { "https" } else { "http" };
@@ -197,17 +197,20 @@ fn welcome(addresses: Addresses) -> String {
     let host = if everywhere { "localhost".to_owned() } else { bracketed(http.ip()) };
     let port = http.port();
     let mut text = format!("sluice {} is listening on {http} and, for media, on {media}\n", env!("CARGO_PKG_VERSION"));
-    text += &format!("\n  Open               {scheme}://{host}:{port}/\n");
-    for address in if everywhere { other_addresses(http.is_ipv6()) } else { Vec::new() } {
+    let own = format!("{scheme}://{host}:{port}");
+    let base = public.unwrap_or(&own);
+    text += &format!("\n  Open               {base}/\n");
+    // A certificate for a name is for no address.
+    for address in if everywhere && public.is_none() { other_addresses(http.is_ipv6()) } else { Vec::new() } {
         let remark = if is_https { "" } else { "  (watch; a camera needs localhost or https)" };
         text += &format!("                     {scheme}://{}:{port}/{remark}\n", bracketed(address));
     }
-    text += &format!("  Publish by WHIP    {scheme}://{host}:{port}/whip/NAME\n");
-    text += &format!("  Watch by WHEP      {scheme}://{host}:{port}/whep/NAME\n");
+    text += &format!("  Publish by WHIP    {base}/whip/NAME\n");
+    text += &format!("  Watch by WHEP      {base}/whep/NAME\n");
     let metrics = match admin {
         Some(admin) if admin.ip().is_unspecified() => format!("http://localhost:{}", admin.port()),
         Some(admin) => format!("http://{admin}"),
-        None => format!("{scheme}://{host}:{port}"),
+        None => base.to_owned(),
     };
     text += &format!("  Metrics            {metrics}/metrics\n\n");
     text

@@ -43,6 +43,8 @@ pub struct Server {
     admin: Option<std::net::TcpListener>,
     redirect: Option<std::net::TcpListener>,
     addresses: Addresses,
+    public_port: Option<u16>,
+    public_url: Option<String>,
     drain: Duration,
 }
 
@@ -176,7 +178,21 @@ impl Server {
         let nodes = (node::Handle::of(&workers), Arc::clone(&directory));
         let node = Arc::new(http::Node::new(&http_config, access, tls, nodes, metrics));
         let drain = config.worker.drain;
-        Ok(Self { workers, advertised, node, directory, cluster_metrics, http, admin, redirect, addresses, drain })
+        let (public_port, public_url) = (config.http.tls.public_port, config.http.tls.public_url());
+        Ok(Self {
+            workers,
+            advertised,
+            node,
+            directory,
+            cluster_metrics,
+            http,
+            admin,
+            redirect,
+            addresses,
+            public_port,
+            public_url,
+            drain,
+        })
     }
 
     /// Reads the files and tries the directory that a start needs, and leaves nothing behind.
@@ -192,6 +208,11 @@ impl Server {
     /// Its addresses; ports that were given as 0 have their actual numbers.
     pub fn addresses(&self) -> Addresses {
         self.addresses
+    }
+
+    /// Where clients open the pages, if it knows its name.
+    pub fn public_url(&self) -> Option<&str> {
+        self.public_url.as_deref()
     }
 
     /// The longest time that it drains.
@@ -234,7 +255,7 @@ impl Server {
         }
         if let Some(redirect) = self.redirect {
             let redirect = TcpListener::from_std(redirect).context("the runtime refuses the socket for redirects")?;
-            let port = self.addresses.http.port();
+            let port = self.public_port.unwrap_or(self.addresses.http.port());
             tasks.push(tokio::spawn(Arc::clone(&self.node).serve_redirects(redirect, port, until_stopped())));
         }
         let refreshing = tokio::spawn(advertise::keep_current(self.advertised));

@@ -151,6 +151,8 @@ fn inconsistent_settings_are_an_error_before_anything_starts() {
         (vec!["--node-url", "https://node1.example"], "--node-url has no effect without --cluster"),
         (vec!["--cluster-credentials", "file"], "--cluster-credentials has no effect without --cluster"),
         (vec!["--cluster-ca", "file"], "--cluster-ca has no effect without --cluster"),
+        (vec!["--public-port", "443"], "--public-port has no effect without HTTPS"),
+        (vec!["--access-ca", "ca.pem", "--publish-token", "p"], "access-ca has no effect"),
         (vec!["--proxy-protocol"], "--trusted-proxy"),
         (vec!["--public-watch"], "--public-watch has no effect"),
         (vec!["--hsts", "86400"], "--hsts has no effect"),
@@ -187,7 +189,10 @@ fn a_relay_that_orders_its_certificate_listens_on_port_443_unless_an_address_is_
     let config = |more: &[&str]| given(&[&domain, more].concat()).effective().unwrap().config().unwrap();
     assert_eq!(config(&[]).http.listen.to_string(), "0.0.0.0:443");
     assert_eq!(config(&["--http", "[::]:8443"]).http.listen.to_string(), "[::]:8443");
-    assert_eq!(config(&["--http", "0.0.0.0:8080"]).http.listen.port(), 8080);
+    let mapped = config(&["--http", "0.0.0.0:8080"]).http;
+    assert_eq!((mapped.listen.port(), mapped.tls.public_url().as_deref()), (8080, Some("https://a.example")));
+    let other = config(&["--public-port", "8443"]).http.tls.public_url();
+    assert_eq!(other.as_deref(), Some("https://a.example:8443"));
     let Some(http::CertificateSource::Acme(acme)) = config(&[]).http.tls.certificate else { panic!("no authority") };
     assert_eq!(acme.domains, ["a.example", "b.example"]);
     assert_eq!(acme.directory, "https://acme-v02.api.letsencrypt.org/directory");

@@ -1,6 +1,6 @@
 //! Instruments of HTTPS, which a relay without it does not have.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{IntCounter, IntGauge};
 
@@ -13,6 +13,8 @@ use super::register::{counters, gauge};
 pub(crate) struct TlsMetrics {
     /// When the certificate expires, in seconds since 1970.
     expiry: IntGauge,
+    /// How long it is valid in all, in seconds.
+    lifetime: IntGauge,
     /// TLS handshakes, by their outcome.
     pub(crate) handshakes: Family<Handshake, IntCounter>,
 }
@@ -34,10 +36,12 @@ impl AcmeMetrics {
 }
 
 impl TlsMetrics {
-    /// Sets when the served certificate expires.
-    pub(crate) fn set_expiry(&self, expires: SystemTime) {
-        let seconds = expires.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        self.expiry.set(i64::try_from(seconds).unwrap_or(i64::MAX));
+    /// Sets when the served certificate expires, and how long it is valid in all.
+    pub(crate) fn set_certificate(&self, expires: SystemTime, lifetime: Duration) {
+        let since_1970 = expires.duration_since(UNIX_EPOCH).unwrap_or_default();
+        for (gauge, time) in [(&self.expiry, since_1970), (&self.lifetime, lifetime)] {
+            gauge.set(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+        }
     }
 }
 
@@ -50,6 +54,11 @@ impl Metrics {
                 into,
                 "sluice_tls_certificate_expiry_seconds",
                 "Unix time at which the certificate of HTTPS expires; 0 before the first one is issued.",
+            ),
+            lifetime: gauge(
+                into,
+                "sluice_tls_certificate_lifetime_seconds",
+                "Time from the start of the validity of the certificate of HTTPS to its expiry; 0 before the first one is issued.",
             ),
             handshakes: counters(into, "sluice_tls_handshakes_total", "TLS handshakes."),
         }

@@ -288,6 +288,19 @@ fn plain_http_is_redirected_where_it_is_asked_for_and_nothing_else_is_served_the
 }
 
 #[test]
+fn plain_http_is_redirected_to_the_port_that_is_mapped_to_that_of_https() {
+    let files = Files::new();
+    for (public, target) in [(443, "https://127.0.0.1/watch/cam"), (8443, "https://127.0.0.1:8443/watch/cam")] {
+        let relay = files.relay(|config| {
+            config.http.tls.redirect = Some(([127, 0, 0, 1], 0).into());
+            config.http.tls.public_port = Some(public);
+        });
+        let from = relay.addresses.redirect.unwrap();
+        assert_eq!(request(&format!("http://{from}/watch/cam"), "GET", &[], "").header("location"), target);
+    }
+}
+
+#[test]
 fn strict_transport_security_is_sent_by_https_alone() {
     let files = Files::new();
     let day = Some(Duration::from_secs(86_400));

@@ -13,6 +13,8 @@ pub struct Config {
     pub certificate: Option<CertificateSource>,
     /// Where plain HTTP is redirected to HTTPS.
     pub redirect: Option<SocketAddr>,
+    /// The port at which clients reach HTTPS, if another one is mapped to that of the listener.
+    pub public_port: Option<u16>,
     /// How long browsers use HTTPS only (RFC 6797).
     pub hsts: Option<Duration>,
     /// Where a certificate that the relay makes or gets is kept.
@@ -68,11 +70,21 @@ pub enum ConfigError {
     LockedOut,
 }
 
+impl Config {
+    /// Where clients open the pages, without a slash at the end; `None` if the relay does not know its name.
+    pub fn public_url(&self) -> Option<String> {
+        let Some(CertificateSource::Acme(acme)) = &self.certificate else { return None };
+        let port = self.public_port.filter(|port| *port != 443).map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("https://{}{port}", acme.domains.first()?))
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             certificate: None,
             redirect: None,
+            public_port: None,
             hsts: None,
             state_dir: None,
             check_every: Duration::from_secs(5),

@@ -74,10 +74,10 @@ impl Tls {
         let server = server_config(served.clone());
         let metrics = metrics.tls();
         if acme.as_ref().is_none_or(|acme| acme.has_certificate()) {
-            metrics.set_expiry(current.facts.expires);
+            metrics.set_certificate(current.facts.expires, current.facts.lifetime());
             info!(sha256 = current.fingerprint(), "https with a certificate for {}", current.facts);
         } else {
-            metrics.set_expiry(UNIX_EPOCH);
+            metrics.set_certificate(UNIX_EPOCH, Duration::ZERO);
             info!("https with a self-signed certificate until the first one is issued");
         }
         let mut upkeep = Upkeep { source, current, stage: Stage::Valid };
@@ -150,7 +150,7 @@ impl Tls {
         match upkeep.source.changed(&upkeep.current, now) {
             Some(Ok(newer)) => {
                 *self.served.certificate.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&newer.key);
-                self.metrics.set_expiry(newer.facts.expires);
+                self.metrics.set_certificate(newer.facts.expires, newer.facts.lifetime());
                 info!("new certificate for {}; connections continue", newer.facts);
                 upkeep.current = newer;
             }

@@ -53,6 +53,11 @@ pub(crate) struct Settings {
     #[arg(long, env = "SLUICE_HTTP_REDIRECT", value_name = "ADDR:PORT", value_parser = setting::address)]
     http_redirect: Option<SocketAddr>,
 
+    /// Port at which clients reach HTTPS where a container or NAT maps it to that of --http; --http-redirect leads there. If
+    /// unset, it is the port of --http, and 443 with --domain, which has to be reached there
+    #[arg(long, env = "SLUICE_PUBLIC_PORT", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    public_port: Option<u16>,
+
     /// Seconds for which browsers use HTTPS only (Strict-Transport-Security); 0 to send no such header
     #[arg(long, env = "SLUICE_HSTS", value_name = "SECONDS", default_value = "0")]
     hsts: u32,
@@ -85,12 +90,16 @@ impl TryFrom<Settings> for Config {
             (Some((one, _)), Some((other, _))) => return Err(ConfigError::TwoSources(one, other)),
             (first, _) => first.map(|(_, source)| source),
         };
-        if matches!(certificate, Some(CertificateSource::Acme(_))) && settings.state_dir.is_none() {
+        let is_acme = matches!(certificate, Some(CertificateSource::Acme(_)));
+        if is_acme && settings.state_dir.is_none() {
             return Err(ConfigError::NoStateDir);
         }
         let hsts = Some(Duration::from_secs(settings.hsts.into())).filter(|age| !age.is_zero());
         if certificate.is_none() && settings.http_redirect.is_some() {
             return Err(ConfigError::Useless("--http-redirect"));
+        }
+        if certificate.is_none() && settings.public_port.is_some() {
+            return Err(ConfigError::Useless("--public-port"));
         }
         if certificate == Some(CertificateSource::SelfSigned) && hsts.is_some() {
             return Err(ConfigError::LockedOut);
@@ -98,6 +107,7 @@ impl TryFrom<Settings> for Config {
         Ok(Self {
             certificate,
             redirect: settings.http_redirect,
+            public_port: settings.public_port.or(is_acme.then_some(443)),
             hsts,
             state_dir: settings.state_dir,
             ..Self::default()
