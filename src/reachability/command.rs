@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::thread;
 
 use clap::Args;
@@ -27,7 +26,7 @@ pub struct Config {
     pub token: Option<String>,
 
     /// PEM file with the root certificates that the relay's certificate is checked by, instead of the public ones
-    #[arg(long, value_name = "FILE", value_parser = Authorities::read)]
+    #[arg(long, env = "SLUICE_REACHABILITY_CA", value_name = "FILE", value_parser = Authorities::read)]
     pub ca: Option<Authorities>,
 
     /// Name of the stream to ask for; it needs no publisher, unless the relay refuses early viewers
