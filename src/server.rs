@@ -127,7 +127,7 @@ impl StartError {
     /// uses, or one that this machine gets when its network is up.
     pub fn is_mistake(&self) -> bool {
         match self {
-            Self::Auth(_) | Self::Tls(_) | Self::Cluster(_) | Self::Forbidden { .. } => true,
+            Self::Auth(_) | Self::Revocations(_) | Self::Tls(_) | Self::Cluster(_) | Self::Forbidden { .. } => true,
             Self::Worker(error) => error.is_mistake(),
             Self::InUse { .. } | Self::NotHere { .. } | Self::Refused { .. } => false,
         }

@@ -305,7 +305,8 @@ impl Viewer {
             Some(Outcome::Passed { goal, shown }) => {
                 self.tally.probes_passed += 1;
                 // The layer's rate is measured each second: it may have grown while the probe was under way.
-                self.estimator.raise(self.goal().unwrap_or(goal).max(goal).min(shown));
+                let needed = self.allocator.goal(&self.layers, self.cap, self.sending).unwrap_or(goal);
+                self.estimator.raise(needed.max(goal).min(shown));
             }
             Some(Outcome::TrainFailed | Outcome::RampFailed) => self.tally.probes_failed += 1,
         }

@@ -265,7 +265,7 @@ fn a_replay_shows_what_the_path_carries() {
         }
         let packet = transport_feedback(bench.number, &bench.arrivals);
         bench.estimator.on_feedback(&Feedback::parse(&packet).expect("well formed"), bench.now);
-        bench.estimator.on_replayed(bench.now);
+        bench.estimator.on_replayed(true, bench.now);
         bench.estimator.estimate().bits()
     };
     assert!((replayed(|_| Some(20), 500e3) / SENT - 1.0).abs() < 0.1, "more than the start");
