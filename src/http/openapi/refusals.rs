@@ -40,7 +40,7 @@ refusals! {
     Conflict = 409 with retry_after: "Another encoder publishes this stream and took it over from this one a moment ago; or \
         it has no publisher, and viewers must not wait (--refuse-early-viewers).",
     TooManyEventStreams = 409: "The session has four event streams already.",
-    TooManyRevocations = 409: "There are 10,000 revocations already.",
+    TooManyRevocations = 409: "There is no room for another revocation: there are 10,000, or 1 MiB of them.",
     Stale = 412: "The entity tag is of an older ICE session.",
     TooLarge = 413: "The body is too large.",
     WrongType = 415: "The body has another type or a Content-Encoding: the Accept header, or Accept-Encoding, has the right one.",
