@@ -37,7 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// What clients have guessed lately, and what they ask now. Every HTTP task reads and writes.
 pub(in crate::http) struct Failures {
     access: Arc<Access>,
-    undecided: Mutex<HashMap<ClientGroup, Arc<Semaphore>>>,
+    /// By group and its places: the first network of a site is the same group as the site.
+    undecided: Mutex<HashMap<(ClientGroup, usize), Arc<Semaphore>>>,
     unknown: ClientLimiter,
     slowed_until: Mutex<HashMap<ClientGroup, Instant>>,
 }
@@ -71,7 +72,7 @@ impl Failures {
             // Those who wait for a place and those who have one hold the semaphore too.
             undecided.retain(|_, places| Arc::strong_count(places) > 1);
         }
-        Arc::clone(undecided.entry(group).or_insert_with(|| Arc::new(Semaphore::new(at_once))))
+        Arc::clone(undecided.entry((group, at_once)).or_insert_with(|| Arc::new(Semaphore::new(at_once))))
     }
 
     /// How long a client has to wait.
