@@ -151,11 +151,23 @@ impl Directory {
         self.store.put_lease(&key, value.write(), self.timing.lease).await.map(|_| ())
     }
 
-    /// Says that this node ends. Its lease would say so too, but later.
+    /// Says that this node ends, after [`follow()`](super::follow()) was dropped. Its lease would say so too, but later.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the lease says so.
     pub async fn leave(&self) -> Result<(), StoreError> {
         let key = Key::Node(self.own.node.clone()).encode();
-        let written = self.store.get(&key).await?;
-        if written.value.is_some() { self.store.purge(&key, written.revision).await } else { Ok(()) }
+        loop {
+            let written = self.store.get(&key).await?;
+            if written.value.is_none() {
+                return Ok(());
+            }
+            match self.store.purge(&key, written.revision).await {
+                // The last heartbeat has landed in between; no further one comes.
+                Err(StoreError::Changed) => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Whether a value that was read is a heartbeat of this node that names this watch.

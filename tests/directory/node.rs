@@ -34,8 +34,12 @@ pub(crate) struct Frozen(#[expect(dead_code, reason = "its drop is what ends the
 impl Node {
     /// A node that begins to follow.
     pub(crate) fn start(name: &str, store: Store) -> Self {
+        Self::with(name, store, TIMING)
+    }
+
+    pub(crate) fn with(name: &str, store: Store, timing: Timing) -> Self {
         let own = Identity { node: name.parse().unwrap(), incarnation: rand::random::<u32>().into(), url: None };
-        let directory = Arc::new(Directory::new(own, store, TIMING));
+        let directory = Arc::new(Directory::new(own, store, timing));
         let (stop, stopped) = oneshot::channel();
         let (send, handle) = mpsc::channel();
         let followed = Arc::clone(&directory);
@@ -45,7 +49,9 @@ impl Node {
             runtime.block_on(async {
                 tokio::select! {
                     () = follow(&followed) => {}
-                    _ = stopped => {}
+                    asked = stopped => if asked.is_ok() {
+                        followed.leave().await.unwrap();
+                    }
                 }
             });
         });
@@ -58,6 +64,11 @@ impl Node {
         let node = Self::start(name, store);
         node.until_state(DirectoryState::Connected);
         node
+    }
+
+    /// Ends it, and says so.
+    pub(crate) fn leave(mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
     }
 
     /// Does something on its thread.

@@ -40,7 +40,7 @@ const REPLICAS: usize = 3;
 const PING: Duration = Duration::from_secs(1);
 
 /// The longest pause between two attempts to connect.
-const PAUSE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Answers in a row that the bucket does not exist, before it is made: one such answer also comes while servers elect a
 /// leader.
