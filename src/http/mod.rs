@@ -35,5 +35,5 @@ pub use ice_servers::IceServers;
 pub use listener::limits::Limits;
 pub(crate) use settings::Settings;
 pub(crate) use shared::node::Node;
-pub use tls::{AcmeConfig, CertificateSource, Config as TlsConfig};
+pub use tls::{AcmeConfig, CertificateSource, Config as TlsConfig, PlainHttp};
 pub(crate) use tls::{ConfigError as TlsConfigError, Settings as TlsSettings, Tls, TlsError};

@@ -12,16 +12,18 @@ use crate::http::error::Problem;
 use crate::http::guard::host::{Host, asked_host};
 use crate::http::guard::query_token;
 
-/// Redirects to HTTPS on `port` of the host that a request is for, without the token in its address: that has travelled in
-/// clear, and a Location is shown and logged.
-pub(in crate::http) fn routes(port: u16) -> Router {
+/// Redirects to HTTPS on `port` of the host that a request is for, or on the port that it asked, without the token in
+/// its address: that has travelled in clear, and a Location is shown and logged.
+pub(in crate::http) fn routes(port: Option<u16>) -> Router {
     Router::new()
         .fallback(move |request: Request| async move { redirect(&request, port) })
         .layer(from_fn(query_token::layer))
 }
 
-fn redirect(request: &Request, port: u16) -> Response {
-    let host = match asked_host(request.uri(), request.headers()) {
+fn redirect(request: &Request, port: Option<u16>) -> Response {
+    let asked = asked_host(request.uri(), request.headers());
+    let port = port.or(asked.as_ref().and_then(|(_, port)| *port)).unwrap_or(443);
+    let host = match asked {
         Some((Host::Address(address), _)) if address.is_ipv6() => format!("[{address}]"),
         Some((Host::Address(address), _)) => address.to_string(),
         Some((Host::Name(name), _)) if !name.is_empty() => name,
@@ -47,12 +49,12 @@ mod tests {
     use axum::http::header::HOST;
     use tower::ServiceExt as _;
 
-    fn location(target: &str, host: Option<&str>, port: u16) -> Option<String> {
+    fn location(target: &str, host: Option<&str>, port: impl Into<Option<u16>>) -> Option<String> {
         let mut request = Request::builder().method("POST").uri(target);
         if let Some(host) = host {
             request = request.header(HOST, host);
         }
-        let response = redirect(&request.body(Body::empty()).unwrap(), port);
+        let response = redirect(&request.body(Body::empty()).unwrap(), port.into());
         let location = response.headers().get(LOCATION).map(|location| location.to_str().unwrap().to_owned());
         assert_eq!(response.status(), if location.is_some() { 308 } else { 400 });
         location
@@ -71,12 +73,15 @@ mod tests {
         ] {
             assert_eq!(location(target, Some(host), port).as_deref(), Some(expected));
         }
+        for (host, expected) in [("a.example:8443", "https://a.example:8443/"), ("a.example", "https://a.example/")] {
+            assert_eq!(location("/", Some(host), None).as_deref(), Some(expected), "on the port that was asked");
+        }
     }
 
     #[tokio::test]
     async fn the_token_of_an_address_is_not_in_the_location() {
         let request = Request::builder().uri("/whep/cam?x=1&token=secret").header(HOST, "live.example.org");
-        let response = routes(443).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let response = routes(Some(443)).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(response.headers()[LOCATION], "https://live.example.org/whep/cam?x=1");
     }
 

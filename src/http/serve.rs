@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 
 use super::listener::accept::{self, Entry};
 use super::shared::node::Node;
+use super::tls::PlainHttp;
 use super::{redirect, routes};
 
 impl Node {
@@ -14,7 +15,12 @@ impl Node {
         let routes = self.base_path.beneath(routes::public(&self));
         let events = self.media.events();
         let media = self.media_by_http.map(|_| self.media.clone());
-        let entry = Entry { proxy_protocol: self.proxy_protocol, tls: self.tls.clone(), media, ..self.entry() };
+        let plain = match (&self.tls, self.plain_http) {
+            (None, _) | (_, PlainHttp::Reject) => None,
+            (Some(_), PlainHttp::Redirect) => Some(redirect::routes(None)),
+            (Some(_), PlainHttp::Serve) => Some(routes.clone()),
+        };
+        let entry = Entry { proxy_protocol: self.proxy_protocol, tls: self.tls.clone(), plain, media, ..self.entry() };
         tokio::select! {
             () = self.keep_certificate() => {}
             () = accept::serve(listener, routes, entry, stop) => {}
@@ -40,7 +46,7 @@ impl Node {
         port: u16,
         stop: impl Future<Output = ()>,
     ) {
-        accept::serve(listener, redirect::routes(port), self.entry(), stop).await;
+        accept::serve(listener, redirect::routes(Some(port)), self.entry(), stop).await;
     }
 
     /// Serves the API, metrics and health alone, until `stop` completes.

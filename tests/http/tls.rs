@@ -12,7 +12,7 @@ use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use sluice::config::Config;
-use sluice::http::CertificateSource;
+use sluice::http::{CertificateSource, PlainHttp};
 use sluice::server::Server;
 use socket2::{Domain, Socket, Type};
 
@@ -270,6 +270,33 @@ fn plain_http_on_the_https_port_is_told_what_to_do() {
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer);
     assert!(answer.starts_with("HTTP/1.1 400 "), "anything that is not TLS: {answer:?}");
+}
+
+#[test]
+fn plain_http_on_the_https_port_is_redirected_or_served_where_that_is_set() {
+    let files = Files::new();
+    for how in [PlainHttp::Redirect, PlainHttp::Serve] {
+        let relay = files.relay(|config| config.http.tls.plain_http = how);
+        let ask = |method: &str, path: &str, headers: &[(&str, &str)], body: &str| {
+            request(&format!("http://{}{path}", relay.addresses.http), method, headers, body)
+        };
+        let watched = ask("GET", "/watch/cam?x=1&token=secret", &[], "");
+        let posted = ask("POST", "/whip/cam", &[SDP], WHIP_OFFER);
+        if how == PlainHttp::Serve {
+            assert_eq!((watched.status, posted.status, ask("GET", "/healthz", &[], "").status), (200, 201, 200));
+            assert_eq!(ask("DELETE", posted.header("location"), &[], "").status, 200);
+        } else {
+            assert_eq!((watched.status, posted.status), (308, 308));
+            let address = relay.addresses.http;
+            assert_eq!(watched.header("location"), format!("https://{address}/watch/cam?x=1"));
+        }
+        assert_eq!(relay.get("/healthz").status, 200, "by HTTPS");
+        let mut stream = plain(&relay);
+        stream.write_all(b"\0\0\0\0\0\0\0\0\0\0").unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        assert!(answer.starts_with("HTTP/1.1 400 "), "what is neither: {answer:?}");
+    }
 }
 
 #[test]

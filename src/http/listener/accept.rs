@@ -44,7 +44,7 @@ use tracing::{debug, warn};
 
 use super::body::{Answer, Upload};
 use super::first_octet::{self, Carries};
-use super::handshake;
+use super::handshake::{self, Opened};
 use super::limits::Limits;
 use super::network::{Network, is_trusted};
 use super::place::{Entrance, Place, refusal};
@@ -101,6 +101,8 @@ pub(in crate::http) struct Entry {
     pub(in crate::http) proxy_protocol: bool,
     /// HTTPS, where the listener does not serve plain HTTP.
     pub(in crate::http) tls: Option<Arc<Tls>>,
+    /// What serves plain HTTP on a listener of HTTPS; without it such requests are refused.
+    pub(in crate::http) plain: Option<Router>,
     /// The workers, where the listener takes media too.
     pub(in crate::http) media: Option<Handle>,
     pub(in crate::http) metrics: Arc<Metrics>,
@@ -244,8 +246,15 @@ async fn serve_accepted(
     match &entry.tls {
         None => serve_connection(shared, socket, connection, place, stopped).await,
         Some(tls) => {
-            let stream = handshake::complete(tls, socket, &connection, &place, &mut stopped).await;
-            let Some(mut stream) = stream else { return };
+            let how = (&place, entry.plain.is_some());
+            let mut stream = match handshake::complete(tls, socket, &connection, how, &mut stopped).await {
+                Some(Opened::Tls(stream)) => stream,
+                Some(Opened::Plain(socket)) => {
+                    let connection = Connection { scheme: Scheme::Http, ..connection };
+                    return serve_connection(shared, socket, connection, place, stopped).await;
+                }
+                None => return,
+            };
             if let Some(media) = entry.media.as_ref().filter(|media| media.has_turn()) {
                 let deadline = entry.timing.headers;
                 match first_octet::look_inside(&mut stream, &connection, (&place, deadline), &mut stopped).await {
@@ -398,7 +407,9 @@ async fn answer(
             let mut request = request.map(|body| Body::new(Upload::new(body, place.clone())));
             request.extensions_mut().insert(connection);
             request.extensions_mut().insert(place.clone());
-            let Ok(response) = shared.router.clone().call(request).await;
+            // On a listener of HTTPS, what came by plain HTTP may be answered otherwise.
+            let plain = shared.entry.plain.as_ref().filter(|_| connection.scheme == Scheme::Http);
+            let Ok(response) = plain.unwrap_or(&shared.router).clone().call(request).await;
             response
         }
     };

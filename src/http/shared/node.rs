@@ -23,7 +23,7 @@ use crate::http::hsts::Hsts;
 use crate::http::ice_servers::IceServers;
 use crate::http::listener::accept::{Entry, Timing};
 use crate::http::listener::limits::Limits;
-use crate::http::tls::Tls;
+use crate::http::tls::{PlainHttp, Tls};
 use crate::metrics::Metrics;
 use crate::node::Handle;
 
@@ -52,6 +52,7 @@ pub struct Node {
     pub(in crate::http) proxy_protocol: bool,
     /// HTTPS on the public address.
     pub(in crate::http) tls: Option<Arc<Tls>>,
+    pub(in crate::http) plain_http: PlainHttp,
     pub(in crate::http) hsts: Hsts,
     /// The address of the public listener, if it takes media too.
     pub(in crate::http) media_by_http: Option<SocketAddr>,
@@ -96,6 +97,7 @@ impl Node {
             observer: Arc::new(Observer::new(Arc::clone(&metrics))),
             proxy_protocol: config.proxy_protocol,
             tls: tls.map(Arc::new),
+            plain_http: config.tls.plain_http,
             hsts: Hsts::new(config.tls.hsts),
             connections: config.connections,
             timing: Timing {
@@ -130,6 +132,7 @@ impl Node {
             base_path: self.base_path.clone(),
             proxy_protocol: false,
             tls: None,
+            plain: None,
             media: None,
             metrics: Arc::clone(&self.metrics),
         }

@@ -15,6 +15,8 @@ pub struct Config {
     pub redirect: Option<SocketAddr>,
     /// The port at which clients reach HTTPS, if another one is mapped to that of the listener.
     pub public_port: Option<u16>,
+    /// What plain HTTP is answered on the port of HTTPS.
+    pub plain_http: PlainHttp,
     /// How long browsers use HTTPS only (RFC 6797).
     pub hsts: Option<Duration>,
     /// Where a certificate that the relay makes or gets is kept.
@@ -23,6 +25,18 @@ pub struct Config {
     pub check_every: Duration,
     /// How long a handshake may take.
     pub handshake_deadline: Duration,
+}
+
+/// What a client of plain HTTP is answered on the port of HTTPS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum PlainHttp {
+    /// 400, with a text that says to write https.
+    #[default]
+    Reject,
+    /// A redirect to HTTPS (308) on the port that it asked.
+    Redirect,
+    /// What it asks for.
+    Serve,
 }
 
 /// Where a certificate comes from.
@@ -63,6 +77,12 @@ pub enum ConfigError {
         "{0} has no effect without HTTPS: set --domain, --tls-cert and --tls-key, or --tls-self-signed, or remove it"
     )]
     Useless(&'static str),
+    /// A permanent promise to browsers that they get nothing without HTTPS, and a port that serves it.
+    #[error(
+        "--plain-http serve answers requests in clear, and --hsts tells browsers to use HTTPS only: remove --hsts, or set \
+         --plain-http redirect"
+    )]
+    ServedInClear,
     /// A permanent promise to browsers about a certificate that they do not trust.
     #[error(
         "--hsts with --tls-self-signed would lock browsers out: they then refuse to go on after their warning; remove --hsts"
@@ -85,6 +105,7 @@ impl Default for Config {
             certificate: None,
             redirect: None,
             public_port: None,
+            plain_http: PlainHttp::default(),
             hsts: None,
             state_dir: None,
             check_every: Duration::from_secs(5),

@@ -23,7 +23,7 @@ mod source;
 
 pub use acme::AcmeConfig;
 pub(crate) use config::ConfigError;
-pub use config::{CertificateSource, Config};
+pub use config::{CertificateSource, Config, PlainHttp};
 pub(crate) use error::TlsError;
 pub(crate) use served::Tls;
 pub(crate) use settings::Settings;

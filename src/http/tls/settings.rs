@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::acme::{self, AcmeConfig};
-use super::config::{CertificateSource, Config, ConfigError};
+use super::config::{CertificateSource, Config, ConfigError, PlainHttp};
 use crate::setting;
 
 /// The section `[https]`.
@@ -15,7 +15,7 @@ use crate::setting;
 pub(crate) struct Settings {
     /// DNS names of this machine, for which the relay gets and renews a certificate by ACME, from Let's Encrypt by
     /// default; setting it accepts that authority's terms of service. Port 443 of these names must lead to the relay;
-    /// the default of --http becomes 0.0.0.0:443. Needs --state-dir
+    /// the default of --http becomes 0.0.0.0:443 (set [::]:443 for IPv6 too). Needs --state-dir
     #[arg(long, env = "SLUICE_DOMAIN", value_name = "NAME[,NAME]", value_delimiter = ',', value_parser = acme::domain)]
     domain: Vec<String>,
 
@@ -57,6 +57,12 @@ pub(crate) struct Settings {
     /// unset, it is the port of --http, and 443 with --domain, which has to be reached there
     #[arg(long, env = "SLUICE_PUBLIC_PORT", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     public_port: Option<u16>,
+
+    /// What requests of plain HTTP get on the port of HTTPS: reject answers 400 and says to write https, redirect sends
+    /// them to HTTPS on the same port (308), serve answers them in clear, with their tokens
+    #[arg(long, env = "SLUICE_PLAIN_HTTP", value_name = "ANSWER", value_enum, default_value = "reject")]
+    #[arg(hide_possible_values = true)]
+    plain_http: PlainHttp,
 
     /// Seconds for which browsers use HTTPS only (Strict-Transport-Security); 0 to send no such header
     #[arg(long, env = "SLUICE_HSTS", value_name = "SECONDS", default_value = "0")]
@@ -101,6 +107,12 @@ impl TryFrom<Settings> for Config {
         if certificate.is_none() && settings.public_port.is_some() {
             return Err(ConfigError::Useless("--public-port"));
         }
+        if certificate.is_none() && settings.plain_http != PlainHttp::Reject {
+            return Err(ConfigError::Useless("--plain-http"));
+        }
+        if settings.plain_http == PlainHttp::Serve && hsts.is_some() {
+            return Err(ConfigError::ServedInClear);
+        }
         if certificate == Some(CertificateSource::SelfSigned) && hsts.is_some() {
             return Err(ConfigError::LockedOut);
         }
@@ -108,6 +120,7 @@ impl TryFrom<Settings> for Config {
             certificate,
             redirect: settings.http_redirect,
             public_port: settings.public_port.or(is_acme.then_some(443)),
+            plain_http: settings.plain_http,
             hsts,
             state_dir: settings.state_dir,
             ..Self::default()
