@@ -108,6 +108,17 @@ impl Facts {
     }
 }
 
+impl Facts {
+    /// Whether clients that open it by `name` accept it; a wildcard stands for one label (RFC 9525 6.3).
+    pub(super) fn is_for(&self, name: &str) -> bool {
+        let parent = name.split_once('.').map(|(_, parent)| parent);
+        self.names.iter().any(|own| match own.strip_prefix("*.") {
+            Some(suffix) => own.eq_ignore_ascii_case(name) || parent.is_some_and(|it| it.eq_ignore_ascii_case(suffix)),
+            None => own.eq_ignore_ascii_case(name),
+        })
+    }
+}
+
 impl fmt::Display for Facts {
     /// Its names and its last day, for the log.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,6 +14,7 @@ mod config;
 mod error;
 mod expiry;
 mod files;
+mod names_asked;
 #[cfg(test)]
 mod place;
 mod self_signed;

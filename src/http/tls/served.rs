@@ -19,6 +19,7 @@ use super::certificate::Certificate;
 use super::config::{CertificateSource, Config};
 use super::error::TlsError;
 use super::expiry::Stage;
+use super::names_asked::NamesAsked;
 use super::source::Source;
 use crate::metrics::{Metrics, TlsMetrics};
 
@@ -45,6 +46,7 @@ struct Served {
     certificate: RwLock<Arc<CertifiedKey>>,
     /// The pending challenges, where an authority issues the certificate.
     challenges: Option<Arc<Challenges>>,
+    names: NamesAsked,
 }
 
 /// What looks for another certificate; behind a mutex because one check runs at a time, on a thread that may block.
@@ -70,10 +72,12 @@ impl Tls {
         let (source, current) = Source::open(source, config, advertised, metrics, now)?;
         let acme = source.acme().cloned();
         let challenges = acme.as_ref().map(|acme| acme.challenges());
-        let served = Arc::new(Served { certificate: RwLock::new(Arc::clone(&current.key)), challenges });
+        let is_issued = acme.as_ref().is_none_or(|acme| acme.has_certificate());
+        let names = NamesAsked::new(source.advice_about_names(), is_issued.then(|| current.facts.clone()));
+        let served = Arc::new(Served { certificate: RwLock::new(Arc::clone(&current.key)), challenges, names });
         let server = server_config(served.clone());
         let metrics = metrics.tls();
-        if acme.as_ref().is_none_or(|acme| acme.has_certificate()) {
+        if is_issued {
             metrics.set_certificate(current.facts.expires, current.facts.lifetime());
             info!(sha256 = current.fingerprint(), "https with a certificate for {}", current.facts);
         } else {
@@ -152,6 +156,9 @@ impl Tls {
                 *self.served.certificate.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&newer.key);
                 self.metrics.set_certificate(newer.facts.expires, newer.facts.lifetime());
                 info!("new certificate for {}; connections continue", newer.facts);
+                if let Some(line) = self.served.names.renew(&newer.facts) {
+                    warn!("{line}");
+                }
                 upkeep.current = newer;
             }
             Some(Err(error)) => warn!("no new certificate, the one in use stays: {error}"),
@@ -164,24 +171,34 @@ impl Tls {
 impl Upkeep {
     /// Logs that the certificate has come to another stage of its lifetime, once.
     fn log_stage(&mut self, now: SystemTime) {
+        if let Some(line) = self.new_stage(now) {
+            warn!("{line}");
+        }
+    }
+
+    /// The line about a stage of its lifetime that the certificate has come to since the last call.
+    fn new_stage(&mut self, now: SystemTime) -> Option<String> {
         let stage = Stage::of(&self.current.facts, now);
         if std::mem::replace(&mut self.stage, stage) == stage {
-            return;
+            return None;
         }
         let (day, advice) = (self.current.facts.last_day(), self.source.advice());
         match stage {
-            Stage::Valid => {}
+            Stage::Valid => None,
             Stage::NotYetValid => {
-                warn!("the certificate is not valid yet, and clients refuse it: check this machine's clock")
+                Some("the certificate is not valid yet, and clients refuse it: check this machine's clock".to_owned())
             }
-            Stage::Ending => warn!("the certificate expires on {day}: {advice}"),
-            Stage::Over => warn!("the certificate expired on {day}, and clients refuse it: {advice}"),
+            Stage::Ending => Some(format!("the certificate expires on {day}: {advice}")),
+            Stage::Over => Some(format!("the certificate expired on {day}, and clients refuse it: {advice}")),
         }
     }
 }
 
 impl ResolvesServerCert for Served {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if let Some(line) = hello.server_name().and_then(|name| self.names.note(name)) {
+            warn!("{line}");
+        }
         let offers = |protocol| hello.alpn().is_some_and(|mut offered| offered.any(|it| it == protocol));
         match &self.challenges {
             Some(challenges) if offers(ACME_TLS) && !offers(HTTP_1_1) => challenges.certificate(&hello),
@@ -213,6 +230,8 @@ mod tests {
 
     use super::*;
     use crate::http::tls::any_certificate::AnyCertificate;
+    use crate::http::tls::files::Files;
+    use crate::http::tls::place::Place;
     use crate::http::tls::self_signed::SelfSigned;
     use rustls::pki_types::ServerName;
     use rustls::{ClientConfig, ClientConnection, ServerConnection};
@@ -247,7 +266,7 @@ mod tests {
 
     fn served(challenges: Option<Arc<Challenges>>) -> Arc<Served> {
         let own = SelfSigned::stand_in(&[LIVE.to_owned()], SystemTime::now()).unwrap();
-        Arc::new(Served { certificate: RwLock::new(own.key), challenges })
+        Arc::new(Served { certificate: RwLock::new(own.key), challenges, names: NamesAsked::new(None, None) })
     }
 
     #[test]
@@ -266,6 +285,30 @@ mod tests {
         drop(pending);
         assert_eq!(answer(&served, LIVE, &[ACME_TLS]), None);
         assert_eq!(answer(&served, LIVE, &[HTTP_1_1]), http);
+    }
+
+    #[test]
+    fn a_certificate_that_ends_is_one_line_and_one_more_when_it_is_over() {
+        let day = |number: u64| UNIX_EPOCH + Duration::from_secs(number * 24 * 60 * 60);
+        let place = Place::new("stages");
+        let made = rcgen::generate_simple_self_signed(vec![LIVE.to_owned()]).unwrap();
+        let (cert, key) = (place.file("cert.pem"), place.file("key.pem"));
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let (files, mut current) = Files::open(cert, key).unwrap();
+        (current.facts.valid_from, current.facts.expires) = (day(1000), day(1090));
+        let mut upkeep = Upkeep { source: Source::Files(files), current, stage: Stage::Valid };
+        assert_eq!(upkeep.new_stage(day(1001)), None);
+        let line = upkeep.new_stage(day(1080)).unwrap();
+        assert!(line.starts_with("the certificate expires on ") && line.contains("cert.pem"), "{line}");
+        for later in 1080..1090 {
+            assert_eq!(upkeep.new_stage(day(later)), None, "one line says it");
+        }
+        assert!(upkeep.new_stage(day(1090)).unwrap().contains("clients refuse it"));
+        assert_eq!(upkeep.new_stage(day(1100)), None);
+        upkeep.current.facts.expires = day(1200);
+        assert_eq!(upkeep.new_stage(day(1101)), None, "it is renewed");
+        assert!(upkeep.new_stage(day(1195)).is_some(), "and ends again");
     }
 
     #[test]

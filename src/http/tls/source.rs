@@ -92,6 +92,15 @@ impl Source {
         }
     }
 
+    /// What an operator does about a name that the certificate lacks; `None` if clients are warned of it in any case.
+    pub(super) fn advice_about_names(&self) -> Option<String> {
+        match self {
+            Self::Files(files) => Some(format!("write one for that name too to {}", files.cert().display())),
+            Self::Acme(_) => Some("add that name to --domain if it leads to this relay".to_owned()),
+            Self::SelfSigned(_) => None,
+        }
+    }
+
     /// What an operator does about a certificate that ends.
     pub(super) fn advice(&self) -> String {
         match self {
