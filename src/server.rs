@@ -172,11 +172,11 @@ impl Server {
             has_ice_tcp: config.worker.ice_tcp,
         };
         access.log();
-        node::Handle::of(&workers).self_check().log();
         let http_config = http::Config { listen: addresses.http, ..config.http.clone() };
         let cluster_metrics = config.cluster.is_shared().then(|| metrics.cluster());
         let nodes = (node::Handle::of(&workers), Arc::clone(&directory));
         let node = Arc::new(http::Node::new(&http_config, access, tls, nodes, metrics));
+        node.log_self_check();
         let drain = config.worker.drain;
         let (public_port, public_url) = (config.http.tls.public_port, config.http.tls.public_url());
         Ok(Self {

@@ -80,7 +80,7 @@ impl Handle {
         let offered = std::mem::take(&mut negotiated.offered);
         let of = (request.role, request.stream.clone());
         let client = (request.user_agent, offered);
-        let record = SessionRecord::new(id, of, client, (request.http_remote, candidates.udp), now);
+        let record = SessionRecord::new(id, of, client, (request.http_remote, candidates), now);
         let record = Arc::new(record.with_sections(&negotiated.sections).granted(request.limits));
         let pending = PendingSession {
             id,

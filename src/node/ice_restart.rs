@@ -55,7 +55,7 @@ impl Handle {
         let arrival = HttpArrival::of(restart.http_local, restart.http_remote, restart.source);
         let candidates = self.candidates(arrival, restart.media_by_http);
         if let Some(record) = self.record(session) {
-            record.set_candidates(candidates.udp.clone());
+            record.set_candidates(candidates.clone());
         }
         Ok(Patched { local, candidates, etag })
     }

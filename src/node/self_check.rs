@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::handle::Handle;
 use crate::five_tuple::{is_private, listed};
-use crate::worker::config::HttpArrival;
+use crate::worker::config::{HttpArrival, candidates_by_http};
 use crate::worker::net::socket::BUFFER;
 
 /// Files that container engines put into their containers (Docker, Podman).
@@ -42,19 +42,24 @@ struct Facts {
     /// The address that media is bound to.
     bound: IpAddr,
     has_tcp: bool,
+    /// The candidates for TCP on the port of HTTP, if it takes media.
+    by_http: Vec<SocketAddr>,
     is_in_container: bool,
     socket_buffer: Option<usize>,
 }
 
 impl Handle {
-    /// Looks at the addresses in force.
-    pub(crate) fn self_check(&self) -> SelfCheck {
+    /// Looks at the addresses in force; `media_by_http` is the address of the HTTP listener, if it takes media.
+    pub(crate) fn self_check(&self, media_by_http: Option<SocketAddr>) -> SelfCheck {
         let shared = self.shared();
         let advertised = shared.advertised.current();
         // As if through a proxy on this machine: the address on which such a request arrives is no candidate.
         let arrival = HttpArrival { local: Ipv4Addr::LOCALHOST.into(), is_this_machine: false };
+        let addresses = shared.config.candidates(&advertised, shared.media_port, Some(arrival));
+        let by_http = media_by_http.map(|listener| candidates_by_http(&advertised, &addresses, listener));
         SelfCheck::of(Facts {
-            addresses: shared.config.candidates(&advertised, shared.media_port, Some(arrival)),
+            addresses,
+            by_http: by_http.unwrap_or_default(),
             advertised: advertised.iter().map(|address| address.candidate(shared.media_port)).collect(),
             bound: shared.config.media.ip(),
             has_tcp: shared.has_ice_tcp,
@@ -98,7 +103,10 @@ impl Facts {
                     .to_owned(),
             );
         }
-        let by = if self.has_tcp { "by UDP, then by TCP" } else { "by UDP" };
+        let mut by = if self.has_tcp { "by UDP, then by TCP".to_owned() } else { "by UDP".to_owned() };
+        if !self.by_http.is_empty() {
+            by += &format!(", then {} by TCP (the port of HTTP)", listed(&self.by_http));
+        }
         Finding::Note(format!(
             "clients on other machines try {} {by}; sluice check-reachability URL on such a machine says whether they \
              reach it",
@@ -171,6 +179,7 @@ mod tests {
             advertised: parse(advertised),
             bound: "0.0.0.0".parse().unwrap(),
             has_tcp: true,
+            by_http: Vec::new(),
             is_in_container: false,
             socket_buffer: Some(BUFFER),
         };
@@ -183,6 +192,12 @@ mod tests {
         let said = sentences(&["10.0.0.5:8081"], &["203.0.113.7:8081"], |_| {});
         assert!(said.starts_with("clients on other machines try 203.0.113.7:8081, 10.0.0.5:8081 by UDP, then by TCP"));
         assert_eq!(said.lines().count(), 1, "{said}");
+        let by_http = |facts: &mut Facts| facts.by_http = vec!["203.0.113.7:443".parse().unwrap()];
+        let said = sentences(&[], &["203.0.113.7:8081"], by_http);
+        assert!(
+            said.contains("203.0.113.7:8081 by UDP, then by TCP, then 203.0.113.7:443 by TCP (the port of"),
+            "{said}"
+        );
     }
 
     #[test]

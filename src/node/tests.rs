@@ -7,6 +7,7 @@ use crate::ice::{Admission, Credentials};
 use crate::name::{Role, StreamName};
 use crate::peer::{Channel, ChannelMessage};
 use crate::rtcp::{Basis, SenderClock};
+use crate::sdp::Candidates;
 use crate::srtp::SrtpProfile;
 use crate::stream::WorkerId;
 use crate::worker::message::{Message, Published, Subscribed};
@@ -81,11 +82,11 @@ fn the_record_has_the_candidates_of_an_ice_restart() {
     let (net, _, viewers) = net();
     let session = net.clients[viewers[0]].session;
     let record = net.handle().record(&session).unwrap();
-    record.set_candidates(vec!["192.0.2.7:8081".parse().unwrap()]);
+    record.set_candidates(Candidates { udp: vec!["192.0.2.7:8081".parse().unwrap()], ..Candidates::default() });
     let remote = Credentials { ufrag: "newufrag".into(), pwd: "a-new-password-of-the-client".into() };
     let patched = net.handle().restart(&session, asked(remote)).unwrap();
     assert!(!patched.candidates.udp.is_empty());
-    assert_eq!(record.candidates(), patched.candidates.udp);
+    assert_eq!(record.candidates(), patched.candidates);
 }
 
 #[test]

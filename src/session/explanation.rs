@@ -23,7 +23,11 @@ impl SessionRecord {
     }
 
     fn no_check(&self, report: &Report) -> String {
-        let (client, given) = (self.client, listed(&self.candidates()));
+        let (client, given) = (self.client, self.candidates());
+        let given = match &given.tcp[..] {
+            [] => format!("{} by UDP", listed(&given.udp)),
+            tcp => format!("{} by UDP, and {} by TCP", listed(&given.udp), listed(tcp)),
+        };
         let refused = match report.checks.refused {
             0 => String::new(),
             refused => {
@@ -32,16 +36,17 @@ impl SessionRecord {
             }
         };
         format!(
-            "no valid check of the client arrived{refused}: it posted its offer from {client} and was given {given}; \
-             open the media port for UDP and TCP, and set --advertise if the client cannot reach these addresses"
+            "no valid check of the client arrived by UDP or TCP{refused}: it posted its offer from {client} and was given {given}; \
+             open these ports for UDP and TCP, and set --advertise if the client cannot reach these addresses"
         )
     }
 
     fn no_handshake(&self, report: &Report) -> String {
         let (checks, addresses) = (report.checks.authentic, report.checks.addresses);
         let from = report.checks.first.map_or_else(|| self.client.to_string(), |first| first.to_string());
+        let by = report.checks.first_by.map_or_else(String::new, |by| format!(" by {}", by.as_str().to_uppercase()));
         let tried = format!(
-            "{} arrived from {}, the first from {from}",
+            "{} arrived from {}, the first from {from}{by}",
             counted(checks, "check", "checks"),
             counted(addresses.into(), "address", "addresses")
         );
@@ -74,14 +79,16 @@ fn counted(count: u64, one: &str, many: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::five_tuple::Protocol;
     use crate::name::SessionId;
     use crate::reason::EndReason;
-    use crate::sdp::Offered;
+    use crate::sdp::{Candidates, Offered};
 
     fn record(role: Role, created: Instant) -> SessionRecord {
         let offered = Offered { codecs: Vec::new(), candidates: 0 };
         let addresses = vec!["203.0.113.7:8081".parse().unwrap(), "[2001:db8::7]:8081".parse().unwrap()];
-        let client = ("198.51.100.9".parse().unwrap(), addresses);
+        let tcp = vec!["203.0.113.7:8081".parse().unwrap(), "203.0.113.7:443".parse().unwrap()];
+        let client = ("198.51.100.9".parse().unwrap(), Candidates { udp: addresses, tcp });
         SessionRecord::new(SessionId::random(), (role, "cam".parse().unwrap()), (None, offered), client, created)
     }
 
@@ -96,7 +103,12 @@ mod tests {
     #[test]
     fn without_a_check_it_says_which_addresses_the_client_was_given_and_where_it_posted_from() {
         let sentence = explained(Role::Viewer, |_, _| {}).unwrap();
-        for part in ["no valid check", "198.51.100.9", "203.0.113.7:8081, [2001:db8::7]:8081", "--advertise"] {
+        for part in [
+            "no valid check of the client arrived by UDP or TCP",
+            "198.51.100.9",
+            "203.0.113.7:8081, [2001:db8::7]:8081 by UDP, and 203.0.113.7:8081, 203.0.113.7:443 by TCP",
+            "--advertise",
+        ] {
             assert!(sentence.contains(part), "{sentence}");
         }
         let forged = explained(Role::Viewer, |report, _| report.checks.refused = 3).unwrap();
@@ -109,9 +121,13 @@ mod tests {
             report.checks.authentic = 5;
             report.checks.addresses = 2;
             report.checks.first = Some("198.51.100.9:5000".parse().unwrap());
+            report.checks.first_by = Some(Protocol::Tcp);
         };
         let silent = explained(Role::Viewer, |report, _| checked(report)).unwrap();
-        assert!(silent.contains("5 checks arrived from 2 addresses, the first from 198.51.100.9:5000"), "{silent}");
+        assert!(
+            silent.contains("5 checks arrived from 2 addresses, the first from 198.51.100.9:5000 by TCP"),
+            "{silent}"
+        );
         assert!(silent.contains("did not reach the client"), "{silent}");
         let one =
             explained(Role::Viewer, |report, _| (report.checks.authentic, report.checks.addresses) = (1, 1)).unwrap();

@@ -40,7 +40,7 @@ fn waiting(ufrag: &str) -> PendingSession {
         id,
         role_and_stream,
         (None, Offered::default()),
-        (client, Vec::new()),
+        (client, crate::sdp::Candidates::default()),
         Instant::now(),
     ));
     let local = credentials(ufrag);

@@ -83,7 +83,7 @@ pub(crate) struct PendingSessionsFull;
 
 impl Sessions for PendingSessions {
     fn candidates(&self, session: &SessionId) -> Option<Vec<SocketAddr>> {
-        Some(self.session_by_id.get(session)?.record.candidates())
+        Some(self.session_by_id.get(session)?.record.candidates().udp)
     }
 }
 

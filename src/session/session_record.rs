@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use super::selection::Selection;
 use crate::auth::Limits;
-use crate::five_tuple::FiveTuple;
+use crate::five_tuple::{FiveTuple, Protocol};
 use crate::forward::SetsSource;
 use crate::forward::codec::Kind;
 use crate::label::Label;
 use crate::metrics::LayerPlace;
 use crate::name::{Role, SessionId, StreamName};
 use crate::reason::{EndReason, SwitchReason};
-use crate::sdp::{Offered, Section};
+use crate::sdp::{Candidates, Offered, Section};
 use crate::srtp::SrtpProfile;
 
 /// Records of ended sessions that are kept; when full the oldest makes room.
@@ -44,7 +44,7 @@ pub struct SessionRecord {
     /// The video section that was agreed.
     pub(crate) video: Option<VideoSection>,
     /// The relay's addresses in the newest answer to it, best first.
-    candidates: Mutex<Vec<SocketAddr>>,
+    candidates: Mutex<Candidates>,
     /// What a viewer has selected: HTTP writes it, its worker reads it.
     selection: Mutex<Selection>,
     /// What the grant of its client allows.
@@ -135,6 +135,8 @@ pub struct Checks {
     pub authentic: u64,
     /// Where the first one came from.
     pub first: Option<SocketAddr>,
+    /// How it came.
+    pub first_by: Option<Protocol>,
     /// Addresses that sent valid checks.
     pub addresses: u32,
     /// Times that media moved to another address.
@@ -264,7 +266,7 @@ impl SessionRecord {
         id: SessionId,
         (role, stream): (Role, StreamName),
         (user_agent, offered): (Option<String>, Offered),
-        (client, candidates): (IpAddr, Vec<SocketAddr>),
+        (client, candidates): (IpAddr, Candidates),
         created: Instant,
     ) -> Self {
         Self {
@@ -309,12 +311,12 @@ impl SessionRecord {
     }
 
     /// The relay's addresses in the newest answer to the client (offer or ICE restart), best first.
-    pub(crate) fn candidates(&self) -> Vec<SocketAddr> {
+    pub(crate) fn candidates(&self) -> Candidates {
         self.candidates.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sets the relay's addresses in the newest answer to the client.
-    pub(crate) fn set_candidates(&self, candidates: Vec<SocketAddr>) {
+    pub(crate) fn set_candidates(&self, candidates: Candidates) {
         *self.candidates.lock().unwrap_or_else(PoisonError::into_inner) = candidates;
     }
 
@@ -376,7 +378,7 @@ mod tests {
                 SessionId::random(),
                 role_and_stream,
                 (None, offered.clone()),
-                ([127, 0, 0, 1].into(), Vec::new()),
+                ([127, 0, 0, 1].into(), Candidates::default()),
                 now,
             ))
         };

@@ -45,6 +45,29 @@ fn the_node_names_its_addresses_for_media_and_what_looks_wrong() {
 }
 
 #[test]
+fn a_session_that_did_not_connect_is_explained_with_the_addresses_that_it_was_given() {
+    let relay = Relay::with(|config| config.http.media = Some(true));
+    let (session, _) = relay.publish("cam", &[]);
+    let path = session.replace("/session/", "/api/sessions/");
+    let explanation = || json(&relay.get(&path))["explanation"].as_str().map(str::to_owned);
+    assert_eq!(explanation(), None, "it is too young to tell");
+    let began = std::time::Instant::now();
+    let sentence = loop {
+        if let Some(sentence) = explanation() {
+            break sentence;
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(30));
+        std::thread::yield_now();
+    };
+    let (media, http) = (relay.addresses.media, relay.addresses.http);
+    for part in ["no valid check".to_owned(), format!("{media} by UDP, and {media}, {http} by TCP")] {
+        assert!(sentence.contains(&part), "{part}: {sentence}");
+    }
+    let said = json(&relay.get("/api/node"))["self_check"].to_string();
+    assert!(said.contains(&format!("then {http} by TCP (the port of HTTP)")), "{said}");
+}
+
+#[test]
 fn all_sessions_are_listed_the_newest_first_and_those_that_ended_with_their_reason() {
     let relay = Relay::start();
     assert_eq!(json(&relay.get("/api/sessions")), Value::Array(Vec::new()));

@@ -32,7 +32,7 @@ pub(in crate::http) struct Node {
     responses((status = 200, description = "The relay.", body = Node), Unauthorized, Forbidden),
 )]
 pub(in crate::http) async fn get(State(shared): State<Shared>, _: Administrator) -> Json<Node> {
-    let checked = shared.media.self_check();
+    let checked = shared.media.self_check(shared.media_by_http);
     let self_check = checked.sentences();
     Json(Node { version: env!("CARGO_PKG_VERSION"), media_addresses: checked.addresses, self_check })
 }

@@ -257,7 +257,7 @@ impl Session {
             state: report.stage.as_str(),
             since_seconds: since(record.created, until),
             client_address: record.client,
-            told_addresses: record.candidates(),
+            told_addresses: record.candidates().udp,
             user_agent: record.user_agent.clone(),
             path: report.path.map(|path| Path {
                 protocol: path.protocol.as_str(),

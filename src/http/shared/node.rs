@@ -116,6 +116,11 @@ impl Node {
         &self.access
     }
 
+    /// Logs which addresses clients try for media, and what looks wrong with them.
+    pub(crate) fn log_self_check(&self) {
+        self.media.self_check(self.media_by_http).log();
+    }
+
     /// Looks at once whether the certificate's files have changed.
     pub(crate) fn check_certificate(&self) {
         if let Some(tls) = &self.tls {

@@ -105,7 +105,7 @@ pub(crate) fn end_waiting(waiting: &PendingSession, asked: EndReason, shared: &S
         reason = reason.as_str(),
         lived_ms = milliseconds(age),
         client = %record.client,
-        candidates = ?record.candidates(),
+        candidates = ?record.candidates().udp,
         user_agent = ?record.user_agent.as_deref().unwrap_or(""),
         "session ended before its first packet"
     );
@@ -123,8 +123,12 @@ pub(crate) fn expire_shared(shared: &Shared, now: Instant) {
 
 /// Warns the operator, at most once in a while, that a client did not connect.
 fn warn_of_unreached(record: &SessionRecord, reason: EndReason, shared: &Shared, now: Instant) {
-    let session =
-        Unreached { reason, client: record.client, candidates: &record.candidates(), media_port: shared.media_port };
+    let session = Unreached {
+        reason,
+        client: record.client,
+        candidates: &record.candidates().udp,
+        media_port: shared.media_port,
+    };
     shared.unreached.note(&session, now);
 }
 

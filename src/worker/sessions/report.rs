@@ -103,6 +103,7 @@ impl Session {
             report.checks = Checks {
                 authentic: demux.checks,
                 first: demux.first.map(|path| path.remote),
+                first_by: demux.first.map(|path| path.protocol),
                 addresses: demux.paths,
                 moves: demux.moves,
                 refused: demux.dropped + demux.forged,
