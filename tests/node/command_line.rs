@@ -359,6 +359,32 @@ fn no_secret_is_logged_at_any_level() {
     }
 }
 
+#[test]
+fn no_secret_is_logged_where_requests_are_redirected_and_where_operators_ask() {
+    // What it prints does not name this address, so it is one of loopback that nothing else takes.
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let redirect = format!("127.99.{high}.{low}:18079");
+    let ports = ["--admin", "127.0.0.1:0", "--http-redirect", &redirect, "--tls-self-signed", "--log", "trace"];
+    let mut command = relay(&ports);
+    command.env("SLUICE_PUBLISH_TOKEN", "hunter2-publish").env("SLUICE_ADMIN_TOKEN", "hunter2-admin");
+    let mut relay = Running::start(&mut command);
+    let metrics = relay.welcome.lines().find_map(|line| line.trim().strip_prefix("Metrics")).unwrap();
+    let admin = metrics.trim().trim_end_matches("/metrics").to_owned();
+    let ask = |url: String| agent().get(url).call().unwrap().status().as_u16();
+    assert_eq!(ask(format!("{admin}/metrics?token=hunter2-admin")), 200);
+    assert_eq!(ask(format!("{admin}/api/sessions?token=hunter2-guess")), 401);
+    let unredirected =
+        ureq::Agent::config_builder().max_redirects(0).max_redirects_will_error(false).build().new_agent();
+    let to_https = unredirected.get(format!("http://{redirect}/whip/cam?token=hunter2-publish")).call().unwrap();
+    assert_eq!(to_https.status(), 308);
+    assert!(!to_https.headers()["location"].to_str().unwrap().contains("hunter2"));
+    relay.signal("TERM");
+    assert!(relay.ended().success());
+    let log = relay.log();
+    assert!(log.contains("route=api"), "requests are logged: {log}");
+    assert!(!log.contains("hunter2"), "{log}");
+}
+
 /// Answers one Binding request with 203.0.113.9 (RFC 8489).
 fn stun_server() -> (String, std::thread::JoinHandle<()>) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -50,6 +50,23 @@ fn viewers_of_two_streams_get_everything_and_every_session_is_ended() {
     assert_eq!(relay.metric("sluice_sessions{"), 0.0, "the sessions are gone when the load is");
 }
 
+#[test]
+fn a_relay_on_all_addresses_carries_media_by_ipv6_and_by_ipv4() {
+    let everywhere = ["--log", "error", "--http", "[::]:0", "--media", "[::]:0"];
+    let relay = Running::start(&mut sluice(&everywhere));
+    let port = relay.origin.rsplit_once(':').unwrap().1;
+    for host in ["[::1]", "127.0.0.1"] {
+        let [whip, whep] = ["whip", "whep"].map(|endpoint| format!("http://{host}:{port}/{endpoint}/cam"));
+        // The clients of `load` have sockets of one family: that of their HTTP connection.
+        let output = load(&relay, &["--whip", &whip, "--whep", &whep, "--viewers", "2", "--json"]);
+        let (printed, errors) = (text(output.stdout), text(output.stderr));
+        let report: Value = serde_json::from_str(&printed).unwrap_or_else(|_| panic!("{host}: {printed}{errors}"));
+        let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("no {name} in {printed}"));
+        assert_eq!((number("joined"), number("lost"), number("damaged")), (2.0, 0.0, 0.0), "{host}: {printed}");
+        assert!(number("delivered") > 0.0, "{host}: {printed}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn clients_are_steered_to_their_worker_wherever_they_arrived_first() {

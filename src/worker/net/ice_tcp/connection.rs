@@ -200,3 +200,20 @@ fn limit_unsent(stream: &TcpStream) {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = stream;
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_takes_a_bounded_part_of_what_waits_to_be_sent() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let path = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
+        let same = stream.try_clone().unwrap();
+        let limit = || socket2::SockRef::from(&same).tcp_notsent_lowat().unwrap();
+        assert_ne!(limit(), UNSENT_IN_KERNEL);
+        let _connection = Connection::new((TcpStream::from_std(stream), None), path, Instant::now()).unwrap();
+        assert_eq!(limit(), UNSENT_IN_KERNEL);
+    }
+}
