@@ -21,7 +21,8 @@ export function insecure() {
   if (window.isSecureContext && navigator.mediaDevices) return undefined;
   const port = location.port ? `:${location.port}` : '';
   return 'Browsers give cameras, microphones and screens only to https and to http://localhost, and this page came over plain http from another '
-    + `machine. Open http://localhost${port}${location.pathname} on the machine of the relay, or put a proxy with https in front of it. The test video works here.`;
+    + `machine. Open http://localhost${port}${location.pathname} on the machine of the relay, or serve the relay by https: --domain NAME on the Internet, `
+    + `--tls-self-signed in a local network, or a proxy with https in front of it. The test video works here.`;
 }
 
 /** Why the relay refused a session; the time of the next try is shown elsewhere. */
