@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,7 +43,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Answers in a row that the bucket does not exist, before it is made: one such answer also comes while servers elect a
 /// leader.
-const MISSING: u32 = 2;
+const MISSING: usize = 2;
+
+/// The pause after such an answer.
+const ELECTION: Duration = Duration::from_millis(300);
 
 /// A bucket on NATS servers. Nothing is connected before the first request.
 #[derive(Clone)]
@@ -56,7 +58,6 @@ struct Shared {
     name: String,
     context: OnceCell<Context>,
     link: Arc<watch::Sender<Link>>,
-    missing: AtomicU32,
     warning: Arc<Mutex<OnceAMinute>>,
 }
 
@@ -85,7 +86,6 @@ impl Nats {
             name: name.to_string(),
             context: OnceCell::new(),
             link: Arc::new(watch::Sender::default()),
-            missing: AtomicU32::default(),
             warning: Arc::default(),
         };
         shared.options()?;
@@ -153,20 +153,17 @@ impl Nats {
 
     /// The bucket, which is made if there is none.
     async fn bucket(&self, context: &Context) -> Result<kv::Store, StoreError> {
-        let missing = match context.get_stream(STREAM).await {
-            Ok(_) => false,
-            Err(error) => match error.kind() {
-                GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => true,
+        for _ in 0..MISSING {
+            let Err(error) = context.get_stream(STREAM).await else {
+                return context.get_key_value(BUCKET).await.map_err(refused);
+            };
+            match error.kind() {
+                GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                    tokio::time::sleep(ELECTION).await;
+                }
                 GetStreamErrorKind::JetStream(error) => return Err(refused(error)),
                 _ => return Err(unanswered(&error)),
-            },
-        };
-        if !missing {
-            self.0.missing.store(0, Ordering::Relaxed);
-            return context.get_key_value(BUCKET).await.map_err(refused);
-        }
-        if self.0.missing.fetch_add(1, Ordering::Relaxed) + 1 < MISSING {
-            return Err(StoreError::Refused("the bucket does not exist yet".to_owned()));
+            }
         }
         let created = match context.create_key_value(bucket_config(REPLICAS)).await {
             Err(error) if error.to_string().contains("replicas > 1 not supported") => {
@@ -176,7 +173,6 @@ impl Nats {
         };
         let bucket = created.map_err(refused)?;
         info!(bucket = BUCKET, "made the bucket of the directory");
-        self.0.missing.store(0, Ordering::Relaxed);
         Ok(bucket)
     }
 
@@ -268,7 +264,7 @@ fn entry(headers: &HeaderMap, payload: Bytes, revision: u64) -> Entry {
 
 /// A server without JetStream says that nothing there answers such requests.
 fn unanswered(error: &impl fmt::Display) -> StoreError {
-    match error.to_string().contains("no responders") {
+    match error.to_string().contains("JetStream resource does not exist") {
         true => StoreError::Refused("JetStream is not ready: start nats-server with --jetstream".to_owned()),
         false => StoreError::TimedOut,
     }
