@@ -8,6 +8,7 @@ use sluice::http::Limits;
 use socket2::{Domain, Socket, Type};
 
 use crate::relay::Relay;
+use crate::tls::until;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 const SECOND: Duration = Duration::from_secs(1);
@@ -60,15 +61,6 @@ fn counted(relay: &Relay, name: &str) -> f64 {
     let text = ask(relay, [127, 0, 0, 99], "/metrics");
     let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name} in {text}"));
     line.rsplit(' ').next().unwrap().parse().unwrap()
-}
-
-/// Waits until a condition holds.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < LONG, "{what} does not happen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Requests `/healthz` three times, because the machine of the test may be busy during one of them.

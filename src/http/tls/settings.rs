@@ -15,7 +15,7 @@ use crate::setting;
 pub(crate) struct Settings {
     /// DNS names of this machine, for which the relay gets and renews a certificate by ACME, from Let's Encrypt by
     /// default; setting it accepts that authority's terms of service. Port 443 of these names must lead to the relay;
-    /// the default of --http becomes 0.0.0.0:443 (set [::]:443 for IPv6 too). Needs --state-dir
+    /// the default of --http becomes 0.0.0.0:443 (for IPv6 too, set it to port 443 of ::). Needs --state-dir
     #[arg(long, env = "SLUICE_DOMAIN", value_name = "NAME[,NAME]", value_delimiter = ',', value_parser = acme::domain)]
     domain: Vec<String>,
 

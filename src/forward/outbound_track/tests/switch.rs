@@ -475,6 +475,11 @@ proptest! {
                 stream.ask_again(stream.at(frame + 1));
             }
         }
+        // What was overtaken last.
+        waiting.drain(..).for_each(|packet| stream.push(packet));
+        let end = stream.at(30 * seconds.len() as u32 + 3);
+        stream.serve(end);
+        stream.ask_again(end);
         prop_assert!(switches >= 60, "{} switches", switches);
         if !is_lossy {
             prop_assert!(stream.received.keys().copied().eq(100..100 + stream.received.len() as u64));
