@@ -48,10 +48,10 @@ test('SIGINT ends it with exit code 0 when it has no session', async (t) => {
   assert.deepEqual(await relay.stop('SIGINT'), { code: 0, signal: null });
 });
 
-test('a port in use is one sentence and exit code 64', async (t) => {
+test('a port in use is one sentence, and exit code 1, after which a service manager tries again', async (t) => {
   const relay = await Relay.start(t);
   const second = relay.another();
-  assert.deepEqual(await second.ended(), { code: 64, signal: null });
+  assert.deepEqual(await second.ended(), { code: 1, signal: null });
   assert.match(second.output, new RegExp(relay.http.split(':')[1]));
 });
 
