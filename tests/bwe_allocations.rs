@@ -55,7 +55,7 @@ impl Watched {
         result
     }
 
-    /// Sends for some time; packets are delayed by so many milliseconds, or lost.
+    /// Sends for some time; packets are delayed by some milliseconds, or lost.
     fn run(&mut self, seconds: u32, reports: bool, path: impl Fn(u32) -> Option<u32>) {
         for packet in 0..seconds * 200 {
             self.now += PACKET;

@@ -135,7 +135,7 @@ pub(crate) struct Prober {
     /// When it was tried last to begin.
     checked: i64,
     failed_trains: u32,
-    /// The last trains of which too few arrivals were apart.
+    /// The last trains with too few distinct arrivals.
     unclear_trains: u32,
     /// No ramp before, unless a train is much better than the one before the failed ramp.
     next_ramp: i64,

@@ -20,7 +20,7 @@ impl Config {
         !self.nats.servers.is_empty()
     }
 
-    /// The directory, of which nothing is read yet.
+    /// The directory, before anything is read.
     ///
     /// # Errors
     /// [`CredentialsError`] if the file of the credentials is not usable.

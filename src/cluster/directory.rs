@@ -83,7 +83,7 @@ impl Default for Timing {
 }
 
 impl Directory {
-    /// A directory of which nothing is read yet: see [`follow()`](super::follow()).
+    /// A directory before anything is read: see [`follow()`](super::follow()).
     pub fn new(own: Identity, store: Store, timing: Timing) -> Self {
         Self {
             own,

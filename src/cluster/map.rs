@@ -82,7 +82,7 @@ impl Map {
         self.claims.iter()
     }
 
-    /// Whether the node that made a claim lives, and has not started anew.
+    /// Whether the node that made a claim is alive, in the same incarnation.
     pub(crate) fn is_live(&self, claim: &ClaimValue) -> bool {
         self.nodes.get(&claim.node).is_some_and(|node| node.inc == claim.inc)
     }

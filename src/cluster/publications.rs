@@ -251,7 +251,7 @@ impl Standing {
         matches!(self, Self::Lost(sessions) if sessions.contains(session))
     }
 
-    /// Whether some of those have not ended yet.
+    /// Whether some of those are still open.
     fn ends_any(&self, media: &Handle) -> bool {
         matches!(self, Self::Lost(sessions) if sessions.iter().any(|session| media.lookup(session).is_some()))
     }

@@ -93,7 +93,7 @@ impl Server {
         self.allocation.as_ref().map_or(&[], |allocation| &allocation.peers)
     }
 
-    /// Whether there is an allocation that its client uses, and its session has not ended.
+    /// Whether there is an allocation that its client uses, and its session is alive.
     pub(crate) fn is_in_use(&self, desk: Desk<'_>, now: Instant) -> bool {
         let is_used = |allocation: &&Allocation| !allocation.is_over(now) && !allocation.is_unused(now);
         let allocation = self.allocation.as_ref().filter(is_used);

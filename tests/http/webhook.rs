@@ -86,7 +86,7 @@ fn a_webhook_by_https_is_believed_if_the_named_authority_has_signed_for_it_and_a
     // The client opens another one where the server has sent octets since the answer, such as a session ticket of TLS.
     assert!(asked == 8 && connections <= 4, "{asked} questions over {connections} connections: they are kept");
     assert_eq!((status(Some(&other), &["a"]), status(None, &["a"])), (vec![503], vec![503]));
-    assert_eq!(server.asked().len(), asked, "no token is sent to a server that has not proven itself");
+    assert_eq!(server.asked().len(), asked, "no token is sent to a server without a trusted certificate");
     for path in [authority, other] {
         std::fs::remove_file(path).unwrap();
     }

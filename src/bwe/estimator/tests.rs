@@ -37,7 +37,7 @@ impl Bench {
         bench
     }
 
-    /// Sends for this time; `path` says how long a packet takes (ms) that is sent so long after the start (ms), or that
+    /// Sends for this time; `path` gives the delay (ms) of a packet by its time since the start (ms), or says that
     /// it is lost. Returns when the estimate was lowered (ms), and why.
     fn run(&mut self, how_long: i64, path: impl Fn(i64) -> Option<i64>) -> Vec<(i64, Cause)> {
         let (began, mut lowered) = (self.now, Vec::new());

@@ -16,6 +16,7 @@ use crate::http::error::Problem;
 use crate::http::openapi::refusals::{Forbidden, Malformed, NotFound, Unauthorized};
 use crate::http::openapi::texts::{KeyframeRequests, Scope};
 use crate::http::request::path;
+use crate::http::request::query::parameter;
 use crate::http::shared::node::Shared;
 use crate::name::Role;
 use crate::node::Handle;
@@ -89,8 +90,7 @@ pub(in crate::http) async fn list(
 
 /// Reads `?scope=cluster`; other parameters are the client's own.
 fn wants_cluster(query: Option<&str>) -> Result<bool, Problem> {
-    let pairs = query.unwrap_or_default().split('&');
-    match pairs.filter_map(|pair| pair.strip_prefix("scope=")).next_back() {
+    match parameter(query, "scope") {
         None | Some("node") => Ok(false),
         Some("cluster") => Ok(true),
         Some(_) => Err(Problem::Malformed("scope is node or cluster: write ?scope=cluster for all nodes".to_owned())),

@@ -27,6 +27,7 @@ use crate::http::request::body::read_text;
 use crate::http::request::connection::Connection;
 use crate::http::request::headers::{require_accepted, require_type, user_agent};
 use crate::http::request::path::StreamPath;
+use crate::http::request::query::parameter;
 use crate::http::shared::node::Shared;
 use crate::name::Role;
 use crate::node::{Create, CreateError, CreatedSession, TurnServer};
@@ -223,8 +224,7 @@ async fn create(offer: PostedOffer, role: Role) -> Result<Response, Problem> {
 
 /// Reads `?standby=1`; other parameters are the client's own.
 fn wants_standby(query: Option<&str>) -> Result<bool, Problem> {
-    let pairs = query.unwrap_or_default().split('&');
-    match pairs.filter_map(|pair| pair.strip_prefix("standby=")).next_back() {
+    match parameter(query, "standby") {
         None | Some("0") => Ok(false),
         Some("1") => Ok(true),
         Some(_) => {

@@ -69,7 +69,7 @@ impl Failures {
     fn places(&self, group: ClientGroup, at_once: usize) -> Arc<Semaphore> {
         let mut undecided = self.undecided.lock().unwrap_or_else(PoisonError::into_inner);
         if undecided.len() >= FORGET_ABOVE {
-            // Those who wait for a place and those who have one hold the semaphore too.
+            // Requests that wait for a place or have one hold the semaphore too.
             undecided.retain(|_, places| Arc::strong_count(places) > 1);
         }
         Arc::clone(undecided.entry((group, at_once)).or_insert_with(|| Arc::new(Semaphore::new(at_once))))

@@ -7,3 +7,4 @@ pub(super) mod connection;
 pub(super) mod headers;
 mod mistakes;
 pub(super) mod path;
+pub(super) mod query;

@@ -200,7 +200,7 @@ proptest! {
     ) {
         let packets = video(Publisher::new(), &packets_of_frames);
         let mut outbound_track = outbound_track(Kind::Video, false);
-        // A looser limit after this one waits for the next keyframe, of which there is none.
+        // A looser limit after this one waits for the next keyframe, and there is none.
         let stopped = changes.iter().find(|(_, limit)| **limit == FrameLimit::Nothing).map(|(at, _)| *at);
         let received = send(&mut outbound_track, &packets, |at| changes.get(&at).copied());
         prop_assert!(received.keys().copied().eq(100..100 + received.len() as u64));
