@@ -234,6 +234,11 @@ impl Access {
         asks && matches!(rules.holder(token), Err(Unverified::Foreign | Unverified::UnknownKey))
     }
 
+    /// Whether a webhook decides about tokens that are not known here.
+    pub(crate) fn has_webhook(&self) -> bool {
+        self.rules().webhook().is_some()
+    }
+
     /// What is revoked.
     pub(crate) fn revocations(&self) -> &Revocations {
         &self.revocations

@@ -19,6 +19,9 @@ const TOKENS: [&str; 7] =
 /// Settings by which the relay serves HTTPS, or knows that a proxy does.
 const HTTPS: [&str; 4] = ["tls_cert", "tls_self_signed", "domain", "trusted_proxy"];
 
+/// Settings that need media by TCP.
+const BY_TCP: [(&str, &str); 2] = [("media_on_http", "--media-on-http"), ("turn", "--turn")];
+
 /// Settings of the authority that issues certificates for `--domain`.
 const ACME: [(&str, &str); 3] =
     [("acme_directory", "--acme-directory"), ("acme_contact", "--acme-contact"), ("acme_ca", "--acme-ca")];
@@ -53,6 +56,13 @@ impl Effective {
                 "--hsts has no effect without HTTPS: serve it with --tls-cert and --tls-key or with --domain, name the proxy \
                  that does with --trusted-proxy, or remove --hsts",
             );
+        }
+        if is("ice_tcp", "false")
+            && let Some((_, flag)) = BY_TCP.into_iter().find(|(id, _)| is(id, "true") && self.is_written(id))
+        {
+            return refuse(&format!(
+                "--ice-tcp=false accepts no media by TCP, so {flag} would have no effect: remove one of the two"
+            ));
         }
         if is("proxy_protocol", "true") && self.words("trusted_proxy").is_empty() {
             return refuse(
@@ -98,7 +108,7 @@ impl Effective {
 #[cfg(test)]
 mod tests {
     use super::super::setting;
-    use super::{ACME, CACHE, CLUSTER, HTTPS, TOKENS};
+    use super::{ACME, BY_TCP, CACHE, CLUSTER, HTTPS, TOKENS};
 
     #[test]
     fn the_settings_that_are_looked_at_exist() {
@@ -106,6 +116,7 @@ mod tests {
             "allow_origin",
             "public_watch",
             "watch_token",
+            "ice_tcp",
             "proxy_protocol",
             "trusted_proxy",
             "domain",
@@ -117,6 +128,7 @@ mod tests {
         .chain(HTTPS)
         .chain(CACHE.map(|(id, _)| id))
         .chain(ACME.map(|(id, _)| id))
+        .chain(BY_TCP.map(|(id, _)| id))
         .chain(CLUSTER.map(|(id, _)| id))
         {
             assert!(setting::all().iter().any(|setting| setting.id() == id), "{id}");

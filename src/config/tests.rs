@@ -153,6 +153,8 @@ fn inconsistent_settings_are_an_error_before_anything_starts() {
         (vec!["--cluster-ca", "file"], "--cluster-ca has no effect without --cluster"),
         (vec!["--public-port", "443"], "--public-port has no effect without HTTPS"),
         (vec!["--access-ca", "ca.pem", "--publish-token", "p"], "access-ca has no effect"),
+        (vec!["--ice-tcp=false", "--media-on-http"], "so --media-on-http would have no effect"),
+        (vec!["--ice-tcp=false", "--turn"], "so --turn would have no effect"),
         (vec!["--proxy-protocol"], "--trusted-proxy"),
         (vec!["--public-watch"], "--public-watch has no effect"),
         (vec!["--hsts", "86400"], "--hsts has no effect"),

@@ -43,8 +43,8 @@ impl Sessions {
         Self { http, created: Arc::default() }
     }
 
-    /// Ends all sessions, several at a time; returns how many could not be ended. Once the relay does not answer, the
-    /// others are left to it.
+    /// Ends all sessions, several at a time; returns how many could not be ended. Once the relay does not answer in
+    /// time, the others are left to it.
     pub(super) fn end_all(&self) -> usize {
         let created = std::mem::take(&mut *self.created.lock().unwrap_or_else(PoisonError::into_inner));
         let share = created.len().div_ceil(THREADS).max(1);
@@ -59,15 +59,21 @@ impl Sessions {
         for (number, session) in sessions.iter().enumerate() {
             match self.end(session) {
                 Ok(()) => {}
-                Err(HttpClientError::Refused { .. }) => left += 1,
-                Err(_) => return left + sessions.len() - number,
+                Err(HttpClientError::Late { .. }) => return left + sessions.len() - number,
+                Err(_) => left += 1,
             }
         }
         left
     }
 
     fn end(&self, session: &Created) -> Result<(), HttpClientError> {
-        patiently(|| self.http.delete(session), || false)
+        match patiently(|| self.http.delete(session), || false) {
+            Err(error) if !matches!(error, HttpClientError::Refused { .. } | HttpClientError::Late { .. }) => {
+                // The relay may have closed the connection, which was idle, at this moment.
+                self.http.delete(session)
+            }
+            ended => ended,
+        }
     }
 }
 

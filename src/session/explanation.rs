@@ -24,9 +24,9 @@ impl SessionRecord {
 
     fn no_check(&self, report: &Report) -> String {
         let (client, given) = (self.client, self.candidates());
-        let given = match &given.tcp[..] {
-            [] => format!("{} by UDP", listed(&given.udp)),
-            tcp => format!("{} by UDP, and {} by TCP", listed(&given.udp), listed(tcp)),
+        let (either, both, given) = match &given.tcp[..] {
+            [] => ("UDP", "UDP", format!("{} by UDP", listed(&given.udp))),
+            tcp => ("UDP or TCP", "UDP and TCP", format!("{} by UDP, and {} by TCP", listed(&given.udp), listed(tcp))),
         };
         let refused = match report.checks.refused {
             0 => String::new(),
@@ -36,8 +36,8 @@ impl SessionRecord {
             }
         };
         format!(
-            "no valid check of the client arrived by UDP or TCP{refused}: it posted its offer from {client} and was given {given}; \
-             open these ports for UDP and TCP, and set --advertise if the client cannot reach these addresses"
+            "no valid check of the client arrived by {either}{refused}: it posted its offer from {client} and was given {given}; \
+             open these ports for {both}, and set --advertise if the client cannot reach these addresses"
         )
     }
 

@@ -4,6 +4,7 @@
 //! session, the relay's own timeout fires. The rule: once such a session is [`SETTLED`] old, its end reason shows how
 //! far it came, whatever ended it; before that, a client that leaves has only changed its mind.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -68,14 +69,16 @@ impl Warning {
         let Some(others) = warning.due(now) else { return };
         drop(warning);
         let candidates: Vec<String> = session.candidates.iter().map(ToString::to_string).collect();
+        let ports: BTreeSet<u16> = session.candidates.iter().map(SocketAddr::port).collect();
+        let ports = if ports.is_empty() { BTreeSet::from([session.media_port]) } else { ports };
+        let ports = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" and ");
         tracing::warn!(
             client = %session.client,
             candidates = %candidates.join(" "),
             media_port = session.media_port,
             others,
-            "a client did not connect: {advice}; open port {port} for UDP and TCP in firewalls, in both directions, and \
+            "a client did not connect: {advice}; open port {ports} for UDP and TCP in firewalls, in both directions, and \
              set --advertise to the address that clients can reach if `candidates` does not list it",
-            port = session.media_port,
         );
     }
 }

@@ -1,5 +1,7 @@
 //! A webhook that decides: what it is asked, how often, and what happens when it does not answer as it should.
 
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -208,6 +210,42 @@ fn one_address_has_four_questions_open_and_another_is_answered_meanwhile() {
 }
 
 #[test]
+fn bodies_that_arrive_slowly_keep_no_other_client_of_their_address_from_the_webhook() {
+    let server = Server::answering(answer(&json!({"allow": true})));
+    let relay = relay(&server);
+    let mut slow = Vec::new();
+    for number in 0..8 {
+        let mut stream = TcpStream::connect(relay.addresses.http).unwrap();
+        let head = format!(
+            "POST /whep/cam HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer slow-{number}\r\nContent-Type: application/sdp\r\n\
+             Content-Length: 4000\r\n\r\nv"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        slow.push(stream);
+    }
+    wait_until("all tokens are accepted", || server.asked().len() == 8);
+    let session = relay.request("POST", "/whep/cam", &[SDP, TOKEN], WHEP_OFFER);
+    assert_eq!(session.status, 201, "{}", session.body);
+    assert_eq!(relay.request("DELETE", session.header("location"), &[TOKEN], "").status, 200);
+}
+
+#[test]
+fn a_token_of_the_webhook_is_no_guess_where_its_session_has_ended() {
+    let server = Server::answering(answer(&json!({"allow": true})));
+    let relay = Relay::with(|config: &mut Config| {
+        config.auth.webhook = Some(server.url());
+        config.http.failure_limit = limit(1);
+    });
+    let session = relay.request("POST", "/whep/cam", &[SDP, TOKEN], WHEP_OFFER);
+    let location = session.header("location");
+    assert_eq!(relay.request("DELETE", location, &[TOKEN], "").status, 200);
+    for method in ["DELETE", "GET", "PATCH"] {
+        relay.request(method, location, &[TOKEN], "").problem(404);
+    }
+    assert_eq!(relay.request("POST", "/whep/cam", &[SDP, TOKEN], WHEP_OFFER).status, 201, "it is not slowed down");
+}
+
+#[test]
 fn the_rate_limit_comes_before_the_webhook_for_every_method_and_path() {
     for (method, path) in [
         ("GET", "/whip/cam"),
@@ -331,7 +369,7 @@ fn a_session_ends_when_the_webhook_refuses_its_token_and_not_when_it_does_not_an
     let reason = ended(&ending, &session).unwrap();
     assert!(["token_revoked", "never_connected"].contains(&reason.as_str()), "{reason}");
     assert_eq!(ended(&lasting, &other), None, "without the setting it goes on");
-    ending.request("GET", &session, &[TOKEN], "").problem(401);
+    ending.request("GET", &session, &[TOKEN], "").problem(404);
 }
 
 #[test]

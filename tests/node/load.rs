@@ -47,7 +47,7 @@ fn viewers_of_two_streams_get_everything_and_every_session_is_ended() {
     let delay = report["delay_ms"].as_object().expect("the sample knows the delay");
     assert!(delay["count"].as_u64() >= Some(3 * 250) && delay["p50"].as_f64() < Some(500.0), "{printed}");
     assert!(number("cpu_us_per_packet") >= 0.0 && number("memory_bytes_per_viewer") > 0.0, "{printed}");
-    assert_eq!(relay.metric("sluice_sessions{"), 0.0, "the sessions are gone when the load is");
+    assert_eq!(relay.metric("sluice_sessions{"), 0.0, "the sessions are gone when the load is: {errors}");
 }
 
 #[test]

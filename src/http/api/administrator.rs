@@ -17,6 +17,8 @@ impl FromRequestParts<Shared> for Administrator {
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
         let Ok(asker) = Asker::from_request_parts(parts, shared).await;
-        Ok(Self(shared.access.administer(asker.asking()).await?))
+        let administrator = shared.access.administer(asker.asking()).await?;
+        asker.accepted();
+        Ok(Self(administrator))
     }
 }

@@ -189,7 +189,9 @@ pub(in crate::http) async fn watch_options() -> Response {
 
 /// The permission that a session of this role needs, for the holder of the request's token.
 async fn grant(shared: &Shared, asker: &Asker, role: Role, StreamPath(stream): &StreamPath) -> Result<Grant, Problem> {
-    Ok(shared.access.grant(asker.asking(), role.into(), stream).await?)
+    let grant = shared.access.grant(asker.asking(), role.into(), stream).await?;
+    asker.accepted();
+    Ok(grant)
 }
 
 /// Answers an offer with a new session.

@@ -226,12 +226,18 @@ pub(in crate::http) async fn own_session(
     // A session stays with its client when the client's token does not count any more.
     let shown = asker.shown();
     if let Some(info) = info.as_ref().filter(|info| info.credential.is_shown_by(&shown)) {
+        asker.accepted();
         return Ok(info.clone());
     }
     let holder = match &info {
         Some(info) => shared.access.holder_for(asker.asking(), info.role.into(), &info.stream).await?,
-        None => shared.access.holder(asker.token()).await?,
+        None => match shared.access.holder(asker.token()).await {
+            // The webhook decides about a token for a stream, and there is none: this may be a token that it allows.
+            Err(Denied::UnknownToken) if shared.access.has_webhook() => return Err(NO_SUCH_SESSION),
+            holder => holder?,
+        },
     };
+    asker.accepted();
     let credential = credential_of(holder.as_ref());
     let info = info.ok_or(NO_SUCH_SESSION)?;
     if info.credential.is_shown_by(&credential) {

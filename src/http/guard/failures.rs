@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -18,7 +18,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::limit::{ClientLimiter, Limit};
 use crate::auth::{Access, Denied};
 use crate::http::error::Problem;
-use crate::http::request::asker::Asker;
+use crate::http::request::asker::{Asker, Turn};
 use crate::http::request::connection::Connection;
 use crate::session::ClientGroup;
 
@@ -54,14 +54,14 @@ impl Failures {
     ///
     /// # Errors
     /// [`Denied::Undecided`] after [`PATIENCE`].
-    async fn turn(&self, client: ClientGroup) -> Result<Vec<OwnedSemaphorePermit>, Denied> {
+    async fn turn(&self, client: ClientGroup) -> Result<Turn, Denied> {
         let groups = [Some((client, AT_ONCE)), client.site().map(|site| (site, AT_ONCE_OF_SITE))];
         let take_all = async {
             let mut permits = Vec::new();
             for (group, at_once) in groups.into_iter().flatten() {
                 permits.push(self.places(group, at_once).acquire_owned().await.expect("it is never closed"));
             }
-            permits
+            Turn::from(permits)
         };
         tokio::time::timeout(PATIENCE, take_all).await.map_err(|_| Denied::Undecided)
     }
@@ -97,7 +97,7 @@ pub(in crate::http) async fn layer(
     State(failures): State<Arc<Failures>>,
     connection: Connection,
     asker: Asker,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     if !failures.unknown.concerns(&connection) || !request.headers().contains_key(AUTHORIZATION) {
@@ -112,13 +112,16 @@ pub(in crate::http) async fn layer(
         return refused;
     }
     let is_asked_about = asker.token().is_some_and(|token| failures.access.asks_about(token));
-    let _turn = match is_asked_about.then(|| failures.turn(client)) {
+    let turn = match is_asked_about.then(|| failures.turn(client)) {
         None => None,
         Some(turn) => match turn.await {
             Ok(turn) => Some(turn),
             Err(denied) => return Problem::from(denied).into_response(),
         },
     };
+    if let Some(turn) = &turn {
+        request.extensions_mut().insert(turn.clone());
+    }
     // Those before it may have been guesses.
     if let Some(refused) = slowed_down() {
         return refused;
