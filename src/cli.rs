@@ -88,7 +88,7 @@ fn sentence(error: &clap::Error, arguments: &[OsString]) -> String {
                 }
                 (None, _) => format!("write {argument}"),
             };
-            let value = if value.is_empty() { value } else { format!(" {value:?}") };
+            let value = if value.is_empty() { value } else { format!(" {:?}", without_password(&value)) };
             format!("{}{value}: {why}", source_of(flag, arguments))
         }
         (ErrorKind::ArgumentConflict, Some(argument)) if known(ContextKind::PriorArg) == Some(argument.clone()) => {
@@ -106,6 +106,14 @@ fn sentence(error: &clap::Error, arguments: &[OsString]) -> String {
                 None => format!("{message}: {help}"),
             }
         }
+    }
+}
+
+/// A URL without its user name and password; any other value as it is.
+fn without_password(value: &str) -> String {
+    match value.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?))) {
+        Some((scheme, (_, host))) => format!("{scheme}://...@{host}"),
+        None => value.to_owned(),
     }
 }
 
@@ -187,6 +195,13 @@ mod tests {
             let Err(Exit::Usage(sentence)) = read(line) else { panic!("{line}") };
             assert!(sentence.contains(part) && !sentence.contains('\n'), "{sentence}");
         }
+    }
+
+    #[test]
+    fn an_error_about_a_url_does_not_show_its_password() {
+        let line = "sluice --cluster nats://node:s3cret@nats.example.org:x".split(' ');
+        let Err(Exit::Usage(text)) = Cli::read(line.map(OsString::from)) else { panic!("the port is no number") };
+        assert!(text.contains("nats://...@nats.example.org:x") && !text.contains("s3cret"), "{text}");
     }
 
     #[test]

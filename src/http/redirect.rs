@@ -3,7 +3,7 @@
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::header::LOCATION;
+use axum::http::header::{HOST, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse as _, Response};
@@ -23,12 +23,12 @@ pub(in crate::http) fn routes(port: Option<u16>) -> Router {
 fn redirect(request: &Request, port: Option<u16>) -> Response {
     let asked = asked_host(request.uri(), request.headers());
     let port = port.or(asked.as_ref().and_then(|(_, port)| *port)).unwrap_or(443);
-    let host = match asked {
+    let host = match asked.filter(|_| request.headers().get_all(HOST).iter().count() <= 1) {
         Some((Host::Address(address), _)) if address.is_ipv6() => format!("[{address}]"),
         Some((Host::Address(address), _)) => address.to_string(),
         Some((Host::Name(name), _)) if !name.is_empty() => name,
         _ => {
-            return Problem::Malformed("the Host header is missing or is not a host: open the https URL".to_owned())
+            return Problem::Malformed("write one Host header that is a host: open the https URL".to_owned())
                 .into_response();
         }
     };
@@ -46,7 +46,6 @@ fn redirect(request: &Request, port: Option<u16>) -> Response {
 mod tests {
     use super::*;
     use axum::body::Body;
-    use axum::http::header::HOST;
     use tower::ServiceExt as _;
 
     fn location(target: &str, host: Option<&str>, port: impl Into<Option<u16>>) -> Option<String> {
@@ -83,6 +82,12 @@ mod tests {
         let request = Request::builder().uri("/whep/cam?x=1&token=secret").header(HOST, "live.example.org");
         let response = routes(Some(443)).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(response.headers()[LOCATION], "https://live.example.org/whep/cam?x=1");
+    }
+
+    #[test]
+    fn a_request_with_two_hosts_is_refused() {
+        let request = Request::builder().uri("/").header(HOST, "a.example").header(HOST, "b.example");
+        assert_eq!(redirect(&request.body(Body::empty()).unwrap(), Some(443)).status(), 400);
     }
 
     #[test]
