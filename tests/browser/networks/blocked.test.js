@@ -16,7 +16,7 @@ test('the pages of a viewer and of a publisher whose UDP and TCP are blocked sho
   t.after(() => browser.close());
   const viewer = await Page.open(t, browser, `${relay.url}/watch/hall`);
   const publisher = await Page.open(t, browser, `${relay.url}/publish/hall?source=test&autostart=1&width=320&height=180&rate=15`);
-  const wanted = new RegExp(`^No network path to the relay was found\\. .* The relay reports: No valid check of the client arrived: it posted its offer from 10\\.77\\.1\\.2 and was given ${relay.media}; open the media port`);
+  const wanted = new RegExp(`^No network path to the relay was found\\. .* The relay reports: No valid check of the client arrived by UDP or TCP: it posted its offer from 10\\.77\\.1\\.2 and was given ${relay.media} by UDP, and ${relay.media} by TCP; open these ports`);
   await viewer.shows('#detail', wanted);
   await publisher.shows('#problem', wanted);
   const sessions = await (await fetch(`${relay.adminUrl}/api/sessions`)).json();
