@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 use super::key::Key;
-use super::map::{ListedNode, ListedStream, Map};
+use super::map::{ClaimedStream, ListedNode, Map};
 use super::node_id::NodeId;
 use super::store::{Store, StoreError, Update};
 use super::value::{NodeValue, VERSION};
@@ -113,7 +113,7 @@ impl Directory {
     }
 
     /// Which node has the publisher of a stream, by what was read last.
-    pub fn lookup(&self, stream: &StreamName) -> Option<ListedStream> {
+    pub fn lookup(&self, stream: &StreamName) -> Option<ClaimedStream> {
         self.map().list_stream(stream)
     }
 
@@ -128,7 +128,7 @@ impl Directory {
     }
 
     /// The streams that are claimed, by name.
-    pub fn streams(&self) -> Vec<ListedStream> {
+    pub fn streams(&self) -> Vec<ClaimedStream> {
         self.map().list_streams()
     }
 

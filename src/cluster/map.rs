@@ -36,7 +36,7 @@ pub struct ListedNode {
 
 /// A stream in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListedStream {
+pub struct ClaimedStream {
     /// Its name.
     pub stream: StreamName,
     /// The node that has its publisher.
@@ -107,9 +107,9 @@ impl Map {
     }
 
     /// A stream, as a list shows it.
-    pub(crate) fn list_stream(&self, stream: &StreamName) -> Option<ListedStream> {
+    pub(crate) fn list_stream(&self, stream: &StreamName) -> Option<ClaimedStream> {
         let claim = &self.claims.get(stream)?.claim;
-        Some(ListedStream {
+        Some(ClaimedStream {
             stream: stream.clone(),
             node: claim.node.clone(),
             url: self.nodes.get(&claim.node).and_then(|node| node.url.clone()),
@@ -120,7 +120,7 @@ impl Map {
     }
 
     /// The streams, by name.
-    pub(crate) fn list_streams(&self) -> Vec<ListedStream> {
+    pub(crate) fn list_streams(&self) -> Vec<ClaimedStream> {
         let mut listed: Vec<_> = self.claims.keys().filter_map(|stream| self.list_stream(stream)).collect();
         listed.sort_by(|left, right| left.stream.cmp(&right.stream));
         listed

@@ -27,7 +27,7 @@ pub use claim::{Claimed, Publication};
 pub use config::Config;
 pub use directory::{Directory, Identity, Timing};
 pub use follow::follow;
-pub use map::{ListedNode, ListedStream};
+pub use map::{ClaimedStream, ListedNode};
 pub use node_id::NodeId;
 pub use orphans::Orphans;
 pub(crate) use publications::run;

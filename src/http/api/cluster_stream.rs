@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::cluster::{Directory, ListedStream};
+use crate::cluster::{ClaimedStream, Directory};
 use crate::name::StreamName;
 use crate::node::Handle;
 
@@ -54,7 +54,7 @@ impl ClusterStream {
         list
     }
 
-    fn of(listed: ListedStream, directory: &Directory, now: SystemTime) -> Self {
+    fn of(listed: ClaimedStream, directory: &Directory, now: SystemTime) -> Self {
         Self {
             here: listed.node == *directory.node(),
             name: listed.stream.to_string(),
