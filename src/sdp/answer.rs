@@ -64,6 +64,16 @@ impl Offer {
         })
     }
 
+    /// The agreement with a server whose answer this is: it may send each payload type in it, since the relay offered
+    /// them all.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::answer_publisher`].
+    pub(super) fn answer_sender(&self, local: &Local) -> Result<Negotiated, OfferError> {
+        self.answer(local, |media| media.payloads.clone())
+    }
+
     fn answer(&self, local: &Local, choose: impl Fn(&OfferedMedia) -> Vec<Payload>) -> Result<Negotiated, OfferError> {
         let mut random = StdRng::seed_from_u64(local.seed);
         let origin = random.next_u64() >> 1;

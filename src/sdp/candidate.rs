@@ -1,6 +1,6 @@
-//! The relay's own addresses as ICE candidates.
+//! ICE candidates in SDP (RFC 8839 5.1): the relay's own addresses, and those of a server that the relay calls.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The preference of host candidates by UDP: they come before all others (RFC 8445 5.1.2.2).
 const UDP_PREFERENCE: u32 = 126;
@@ -52,9 +52,55 @@ fn priority(type_preference: u32, local_preference: u32) -> u32 {
     (type_preference << 24) | (local_preference << 8) | 255
 }
 
+/// The addresses for UDP in an answer, by descending priority, each once. A name instead of an address is left out, as
+/// is a candidate that is no valid one: it may be of a kind that is not known yet.
+pub(super) fn read(answer: &str) -> Vec<SocketAddr> {
+    let values = answer.lines().filter_map(|line| line.trim_end().strip_prefix("a=candidate:"));
+    let mut found: Vec<(u32, SocketAddr)> = values.filter_map(read_one).collect();
+    // The sort is stable: among equals the answer's order is kept.
+    found.sort_by_key(|(priority, _)| std::cmp::Reverse(*priority));
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for (_, address) in found {
+        if addresses.len() < MAX_CANDIDATES && !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    addresses
+}
+
+/// The priority and the address of a candidate for UDP, of the component that RTP and RTCP share.
+fn read_one(value: &str) -> Option<(u32, SocketAddr)> {
+    let mut words = value.split_ascii_whitespace().skip(1);
+    let (component, transport) = (words.next()?, words.next()?);
+    let (priority, address, port) = (words.next()?, words.next()?, words.next()?);
+    if component != "1" || !transport.eq_ignore_ascii_case("udp") || words.next()? != "typ" {
+        return None;
+    }
+    let ip: IpAddr = address.parse().ok()?;
+    let port: u16 = port.parse().ok().filter(|port| *port != 0)?;
+    Some((priority.parse().ok()?, SocketAddr::new(ip.to_canonical(), port)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_addresses_of_an_answer_are_read_by_their_priority() {
+        let answer = "v=0\r\na=candidate:1 1 udp 100 192.0.2.1 5000 typ host\r\n\
+            a=candidate:2 1 UDP 300 192.0.2.2 5000 typ srflx raddr 10.0.0.1 rport 9 generation 0\r\n\
+            a=candidate:3 2 udp 400 192.0.2.3 5001 typ host\r\n\
+            a=candidate:4 1 tcp 500 192.0.2.4 9 typ host tcptype active\r\n\
+            a=candidate:5 1 udp 600 7e3f.local 5000 typ host\r\n\
+            a=candidate:6 1 udp 200 2001:db8::1 5000 typ host\r\n\
+            a=candidate:7 1 udp 200 ::ffff:192.0.2.1 5000 typ host\r\n\
+            a=candidate:8 1 udp 700 192.0.2.5 0 typ host\r\na=candidate:9 1 udp 700 192.0.2.5\r\na=candidate:\r\n\
+            a=candidate:10 1 udp 4294967296 192.0.2.6 5000 typ host\r\n";
+        let expected = ["192.0.2.2:5000", "[2001:db8::1]:5000", "192.0.2.1:5000"];
+        assert_eq!(read(answer), expected.map(|address| address.parse::<SocketAddr>().unwrap()));
+        let many: String = (1..=40).map(|n| format!("a=candidate:1 1 udp 1 192.0.2.{n} 5 typ host\r\n")).collect();
+        assert_eq!(read(&many).len(), MAX_CANDIDATES);
+    }
 
     fn values(udp: &[&str], tcp: &[&str]) -> Vec<String> {
         let read = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();

@@ -5,6 +5,8 @@
 //! later: RTX payload types, header extensions, an SSRC for each section that has no media yet, `m=application` if it
 //! was offered. The peer connection is not involved: RTP does not go through it, so it negotiates a constant stub.
 //!
+//! Towards another server the relay offers ([`OwnOffer`]), and reads the answer by the same rules.
+//!
 //! The rule: hostile text is an [`OfferError`] with a sentence that says what to do, never a panic. `limits` checks the
 //! text first, then webrtc-rs's parser reads the grammar, then the types of this module check the content.
 //!
@@ -47,7 +49,12 @@ mod local;
 mod narrow;
 mod negotiated;
 mod offer;
+mod own_offer;
+mod own_payloads;
+mod own_section;
+mod own_text;
 mod payload;
+mod read_answer;
 mod reply;
 mod section;
 mod simulcast;
@@ -67,5 +74,7 @@ pub use local::{Local, OfferError};
 pub use negotiated::Negotiated;
 pub(crate) use negotiated::{Offered, Section};
 pub use offer::Offer;
+pub use own_offer::OwnOffer;
 pub(crate) use payload::Payload;
+pub use read_answer::{AnswerError, Answered};
 pub(crate) use simulcast::Layer;

@@ -191,7 +191,7 @@ fn read_streams(attributes: &[Attribute]) -> Result<Option<&str>, OfferError> {
 }
 
 /// RFC 8851 10, as corrected: letters, digits, `-` and `_`.
-fn is_rid(name: &str) -> bool {
+pub(super) fn is_rid(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     (1..=LONGEST_RID).contains(&name.len()) && name.bytes().all(allowed)
 }

@@ -2,7 +2,6 @@
 //!
 //! The rule: of a client's text, only checked tokens and the format parameters of an accepted codec are repeated.
 
-use super::Local;
 use super::extension::Mapping;
 use super::format_parameters::own_parameters;
 use super::negotiated::Section;
@@ -10,8 +9,9 @@ use super::payload::{Payload, Red};
 use super::reply::Reply;
 use super::section::{OfferedMedia, OfferedSection};
 use super::simulcast;
+use super::{Candidates, Local};
 use crate::forward::codec::{Format, Kind};
-use crate::name::Role;
+use crate::name::{Role, StreamName};
 use crate::sctp::MAX_MESSAGE_SIZE;
 
 /// An answer that is being written, line by line.
@@ -83,7 +83,7 @@ impl<'a> Text<'a> {
             }
         }
         if tagged {
-            self.candidates();
+            self.lines.extend(candidate_lines(&self.local.candidates));
         }
     }
 
@@ -145,68 +145,67 @@ impl<'a> Text<'a> {
             self.line(format!("a=extmap:{id}{direction} {}", extension.uri()));
         }
         for payload in &agreed.payloads {
-            self.payload(payload);
+            self.lines.extend(payload_lines(payload));
         }
         for line in simulcast::answer(&agreed.layers) {
             self.line(format!("a={line}"));
         }
         if self.role == Role::Viewer {
-            self.sources(agreed);
+            self.lines.extend(source_lines(stream, agreed.kind, agreed.ssrc, agreed.rtx_ssrc));
         }
-    }
-
-    fn payload(&mut self, payload: &Payload) {
-        let Payload { payload_type: number, format, feedback, .. } = payload;
-        self.line(format!("a=rtpmap:{number} {}", encoding(format)));
-        for (agreed, value) in [
-            (feedback.nack, "nack"),
-            (feedback.pli, "nack pli"),
-            (feedback.fir, "ccm fir"),
-            (feedback.remb, "goog-remb"),
-            (feedback.transport_cc, "transport-cc"),
-        ] {
-            if agreed {
-                self.line(format!("a=rtcp-fb:{number} {value}"));
-            }
-        }
-        let parameters = own_parameters(&format.parameters);
-        if !parameters.is_empty() {
-            self.line(format!("a=fmtp:{number} {parameters}"));
-        }
-        if let Some(rtx) = payload.rtx_payload_type {
-            self.line(format!("a=rtpmap:{rtx} rtx/{}", format.clock_rate));
-            self.line(format!("a=fmtp:{rtx} apt={number}"));
-        }
-        if let Some(Red { payload_type: red, blocks, .. }) = payload.red {
-            let blocks = vec![number.to_string(); blocks.into()].join("/");
-            self.line(format!("a=rtpmap:{red} red/{}/{}", format.clock_rate, format.channels));
-            self.line(format!("a=fmtp:{red} {blocks}"));
-        }
-    }
-
-    /// One MediaStream for all sections, by `a=msid` and, for older clients, by source (RFC 8830, RFC 5576).
-    fn sources(&mut self, agreed: &Section) {
-        let (stream, track) = (self.local.stream.clone(), agreed.kind.as_str());
-        if let Some(rtx) = agreed.rtx_ssrc {
-            self.line(format!("a=ssrc-group:FID {} {rtx}", agreed.ssrc));
-        }
-        for ssrc in [Some(agreed.ssrc), agreed.rtx_ssrc].into_iter().flatten() {
-            self.line(format!("a=ssrc:{ssrc} cname:{stream}"));
-            self.line(format!("a=ssrc:{ssrc} msid:{stream} {track}"));
-        }
-    }
-
-    fn candidates(&mut self) {
-        let local = self.local;
-        for value in local.candidates.values() {
-            self.line(format!("a=candidate:{value}"));
-        }
-        self.line("a=end-of-candidates");
     }
 
     fn line(&mut self, line: impl Into<String>) {
         self.lines.push(line.into());
     }
+}
+
+/// The lines of one payload type, with its retransmissions and redundant audio.
+pub(super) fn payload_lines(payload: &Payload) -> Vec<String> {
+    let Payload { payload_type: number, format, feedback, .. } = payload;
+    let mut lines = vec![format!("a=rtpmap:{number} {}", encoding(format))];
+    for (agreed, value) in [
+        (feedback.nack, "nack"),
+        (feedback.pli, "nack pli"),
+        (feedback.fir, "ccm fir"),
+        (feedback.remb, "goog-remb"),
+        (feedback.transport_cc, "transport-cc"),
+    ] {
+        if agreed {
+            lines.push(format!("a=rtcp-fb:{number} {value}"));
+        }
+    }
+    let parameters = own_parameters(&format.parameters);
+    if !parameters.is_empty() {
+        lines.push(format!("a=fmtp:{number} {parameters}"));
+    }
+    if let Some(rtx) = payload.rtx_payload_type {
+        lines.push(format!("a=rtpmap:{rtx} rtx/{}", format.clock_rate));
+        lines.push(format!("a=fmtp:{rtx} apt={number}"));
+    }
+    if let Some(Red { payload_type: red, blocks, .. }) = payload.red {
+        let blocks = vec![number.to_string(); blocks.into()].join("/");
+        lines.push(format!("a=rtpmap:{red} red/{}/{}", format.clock_rate, format.channels));
+        lines.push(format!("a=fmtp:{red} {blocks}"));
+    }
+    lines
+}
+
+/// The lines of the sources that the relay sends: one MediaStream for all sections, by `a=msid` and, for older clients,
+/// by source (RFC 8830, RFC 5576).
+pub(super) fn source_lines(stream: &StreamName, kind: Kind, ssrc: u32, rtx_ssrc: Option<u32>) -> Vec<String> {
+    let mut lines: Vec<String> = rtx_ssrc.iter().map(|rtx| format!("a=ssrc-group:FID {ssrc} {rtx}")).collect();
+    for ssrc in [Some(ssrc), rtx_ssrc].into_iter().flatten() {
+        lines.push(format!("a=ssrc:{ssrc} cname:{stream}"));
+        lines.push(format!("a=ssrc:{ssrc} msid:{stream} {}", kind.as_str()));
+    }
+    lines
+}
+
+/// The lines of the relay's addresses.
+pub(super) fn candidate_lines(candidates: &Candidates) -> Vec<String> {
+    let lines = candidates.values().map(|value| format!("a=candidate:{value}"));
+    lines.chain(["a=end-of-candidates".to_owned()]).collect()
 }
 
 /// The value of `a=rtpmap`; a single channel is not written (RFC 8866 6.6).

@@ -1,4 +1,5 @@
 //! Offers: what gets an answer gets one that webrtc-rs can read, that fits the offer, and that is the same each time.
+//! Answers to offers of the relay's own: what is agreed on was offered.
 
 use std::collections::BTreeSet;
 use std::io::Cursor;
@@ -10,7 +11,7 @@ use rtc::sdp::description::session::SessionDescription;
 use sluice::forward::codec::{Codec, Format};
 use sluice::ice::Credentials;
 use sluice::name::Role;
-use sluice::sdp::{Candidates, Local, Offer, OfferError};
+use sluice::sdp::{Candidates, Local, Offer, OfferError, OwnOffer};
 
 use crate::cases;
 use crate::change::changed_lines;
@@ -79,6 +80,20 @@ fn answer(offer: &str, role: Role, tracks: &[Format]) -> Result<String, OfferErr
     negotiated.map(|negotiated| negotiated.answer)
 }
 
+fn own_offers() -> [OwnOffer; 2] {
+    let opus = Format { codec: Codec::Opus, clock_rate: 48_000, channels: 2, parameters: String::new() };
+    let vp8 = Format { codec: Codec::Vp8, clock_rate: 90_000, channels: 0, parameters: String::new() };
+    let rids = ["h", "m", "l"].map(str::to_owned);
+    [OwnOffer::to_pull(local(), &rids), OwnOffer::to_push(local(), &[opus, vp8]).expect("there are formats")]
+}
+
+/// The answers of a relay to them.
+fn answers() -> Vec<String> {
+    let roles = [Role::Viewer, Role::Publisher];
+    let answer = |(offer, role): (OwnOffer, Role)| answer(&offer.text(), role, &[]).expect("it is accepted");
+    own_offers().into_iter().zip(roles).map(answer).collect()
+}
+
 fn media_lines(text: &str) -> Vec<Vec<&str>> {
     text.lines().filter_map(|line| line.strip_prefix("m=")).map(|line| line.split_whitespace().collect()).collect()
 }
@@ -127,6 +142,36 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn an_answer_is_refused_in_a_sentence_or_agrees_on_what_was_offered(answer in changed_lines(answers(), lines())) {
+        for offer in own_offers() {
+            match offer.read_answer(&answer) {
+                Ok(answered) => {
+                    let offered = media_lines(&answer).len();
+                    prop_assert_eq!(offered, media_lines(&offer.text()).len());
+                    prop_assert!((1..=2).contains(&answered.negotiated.sections.len()));
+                    prop_assert!(answered.candidates.len() <= 32);
+                }
+                Err(error) => {
+                    let sentence = error.to_string();
+                    prop_assert!(!sentence.is_empty() && sentence.len() < 640, "{}", sentence);
+                    prop_assert!(!sentence.contains(['\r', '\n']), "{:?}", sentence);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_answer_to_an_own_offer_is_read_as_it_is() {
+    for (offer, answer) in own_offers().iter().zip(answers()) {
+        assert!(offer.read_answer(&answer).is_ok(), "the changes would begin with an answer that is refused: {answer}");
     }
 }
 

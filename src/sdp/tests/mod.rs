@@ -2,6 +2,7 @@
 
 mod accepted;
 mod hostile;
+mod own_offers;
 mod refused;
 mod simulcast;
 
