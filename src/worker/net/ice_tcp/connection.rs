@@ -44,6 +44,8 @@ pub(crate) struct Connection {
     pub(super) is_placed: bool,
     /// A session has proven the path, or has an allocation.
     pub(super) is_proven: bool,
+    /// A whole frame or message has arrived.
+    pub(super) has_frame: bool,
     /// The relayed address by which it is found.
     pub(super) relayed: Option<SocketAddr>,
     /// How it carries datagrams.
@@ -86,6 +88,7 @@ impl Connection {
             is_listed: false,
             is_placed: false,
             is_proven: false,
+            has_frame: false,
             relayed: None,
             carriage: Carriage::default(),
             unread: Vec::new(),
@@ -127,6 +130,7 @@ impl Connection {
         let mut home = None;
         while home.is_none() {
             let Some(whole) = self.carriage.next(&scratch[start..end], &self.path, (desk, now))? else { break };
+            self.has_frame = true;
             match whole.content {
                 Content::Nothing => {}
                 Content::Datagram(path, range) => {

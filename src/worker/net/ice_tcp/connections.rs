@@ -25,8 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(12);
 /// Maximum connections without a proven path on one worker. One more closes the oldest.
 const MAX_UNPROVEN: usize = 256;
 
-/// The same for one client address (one /64 network with IPv6). One more is closed itself.
+/// The same for one client address (one /64 network with IPv6). One more closes the oldest of them that has sent no whole
+/// frame, and is closed itself if each has sent one: clients behind one NAT share an address, and a client of ICE sends a
+/// frame at once.
 const MAX_UNPROVEN_OF_CLIENT: usize = 32;
+
+/// Maximum connections that are accepted in a turn; further ones wait for the next turn.
+const ACCEPTS: usize = 64;
 
 /// The pause after a failed accept, most likely for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -161,7 +166,9 @@ impl Connections {
     /// Takes a connection that was just accepted, or one from another worker with what that worker has read.
     pub(crate) fn insert(&mut self, mut connection: Connection) {
         let path = connection.path;
-        if !connection.is_placed && !self.has_place(&path) {
+        // A proxy may name the same client twice.
+        let is_taken = self.connection_by_path.contains_key(&path);
+        if is_taken || (!connection.is_placed && !self.has_place(&path)) {
             self.metrics.ice_tcp_closed[IceTcpClosing::Full].inc();
             return;
         }
@@ -262,7 +269,8 @@ impl Connections {
     }
 
     fn accept(&mut self, now: Instant) {
-        while let Some(listener) = &self.listener {
+        for _ in 0..ACCEPTS {
+            let Some(listener) = &self.listener else { return };
             let (stream, remote) = match listener.accept() {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -279,19 +287,22 @@ impl Connections {
                 self.insert(connection);
             }
         }
+        // The poll reports the listener again only for a new connection.
+        self.accepts_again = Some(now);
     }
 
-    /// Whether there is room for one more connection; closes the oldest one without a proof if that makes room.
+    /// Whether there is room for one more connection; closes an older one without a proof if that makes room.
     fn has_place(&mut self, path: &FiveTuple) -> bool {
-        if self.connection_by_path.contains_key(path) {
-            // A proxy names the same client twice.
-            return false;
-        }
         self.forget_proven();
         let client = ClientGroup::of(path.remote.ip());
-        let own = self.unproven.iter().filter(|(_, path)| ClientGroup::of(path.remote.ip()) == client).count();
-        if own >= MAX_UNPROVEN_OF_CLIENT {
-            return false;
+        let of_client = |(_, path): &&(Instant, FiveTuple)| ClientGroup::of(path.remote.ip()) == client;
+        if self.unproven.iter().filter(of_client).count() >= MAX_UNPROVEN_OF_CLIENT {
+            let has_no_frame =
+                |path: &FiveTuple| self.connection_by_path.get(path).is_some_and(|known| !known.has_frame);
+            let mut own = self.unproven.iter().filter(of_client).map(|(_, path)| *path);
+            let Some(idle) = own.find(has_no_frame) else { return false };
+            self.close(&idle, IceTcpClosing::Full);
+            return true;
         }
         if self.unproven.len() >= MAX_UNPROVEN
             && let Some((_, oldest)) = self.unproven.pop_front()
@@ -434,6 +445,9 @@ mod tests {
             let mut events = Events::with_capacity(64);
             self.poll.poll(&mut events, Some(timeout)).unwrap();
             events.iter().for_each(|event| self.connections.on_event(event, self.now));
+            if self.connections.accepts_again.is_some() {
+                self.connections.handle_timeout(None, |_| false, self.now);
+            }
             let (datagrams, home) = (&mut self.datagrams, self.home);
             self.connections.receive((None, self.now), |path, datagram| {
                 if home.is_none() {
@@ -524,13 +538,66 @@ mod tests {
     fn one_client_holds_few_connections_without_a_proven_path_and_as_many_with_one_as_it_likes() {
         let mut bed = Bed::new();
         let first: Vec<_> = (0..MAX_UNPROVEN_OF_CLIENT).map(|_| bed.connect()).collect();
-        bed.until("all are accepted", |bed| bed.connections.len() == MAX_UNPROVEN_OF_CLIENT);
+        for mut client in &first {
+            client.write_all(b"\0\x06abcdef").unwrap();
+        }
+        bed.until("all have sent a frame", |bed| bed.datagrams.len() == first.len());
         let further = bed.connect();
         bed.until("one more is closed", |bed| bed.closed(IceTcpClosing::Full) == 1);
         assert!(is_closed(further));
         bed.connections.handle_timeout(None, |_| true, bed.now + SWEEP_INTERVAL);
         let _further = bed.connect();
         bed.until("there is room", |bed| bed.connections.len() == first.len() + 1);
+    }
+
+    #[test]
+    fn half_frames_of_one_address_close_each_other_and_no_client_behind_the_same_nat_that_sends_frames() {
+        let mut bed = Bed::new();
+        let mut used = bed.connect();
+        used.write_all(b"\0\x06abcdef").unwrap();
+        bed.until("a datagram", |bed| bed.datagrams.len() == 1);
+        let halves: Vec<_> = (0..MAX_UNPROVEN_OF_CLIENT * 3).map(|_| bed.connect()).collect();
+        for mut half in &halves {
+            // The relay may have closed it.
+            let _ = half.write_all(b"\0\x09a");
+        }
+        let closed = halves.len() + 1 - MAX_UNPROVEN_OF_CLIENT;
+        bed.until("the oldest are closed", |bed| bed.closed(IceTcpClosing::Full) == closed as u64);
+        let mut late = bed.connect();
+        late.write_all(b"\0\x06abcdef").unwrap();
+        used.write_all(b"\0\x01c").unwrap();
+        bed.until("both are heard", |bed| bed.datagrams.len() == 3);
+    }
+
+    #[test]
+    fn more_connections_than_one_turn_accepts_are_accepted_in_the_next_without_an_event() {
+        let mut bed = Bed::new();
+        let waiting: Vec<_> = (0..ACCEPTS + 3).map(|_| bed.connect()).collect();
+        let accepted = |bed: &Bed| bed.connections.last_token - LISTENER.0;
+        bed.connections.accept(bed.now);
+        assert_eq!(accepted(&bed), ACCEPTS);
+        assert!(bed.connections.poll_timeout() <= Some(bed.now), "at once");
+        bed.connections.handle_timeout(None, |_| false, bed.now);
+        assert_eq!(accepted(&bed), waiting.len());
+    }
+
+    #[test]
+    fn a_connection_that_moves_to_a_worker_with_one_of_the_same_path_is_closed() {
+        let (mut bed, mut other) = (Bed::new(), Bed::new());
+        bed.home = Some(WorkerId(1));
+        let mut client = bed.connect();
+        client.write_all(b"\0\x06abcdef").unwrap();
+        bed.until("it leaves", |bed| !bed.connections.leaving.is_empty());
+        let (_, mut moved) = bed.connections.take_leaving().remove(0);
+        let mut first = other.connect();
+        first.write_all(b"\0\x06abcdef").unwrap();
+        other.until("a datagram", |other| other.datagrams.len() == 1);
+        moved.path = other.datagrams[0].0;
+        other.connections.insert(*moved);
+        assert_eq!((other.connections.len(), other.closed(IceTcpClosing::Full)), (1, 1));
+        assert!(is_closed(client));
+        first.write_all(b"\0\x01c").unwrap();
+        other.until("the first is still heard", |other| other.datagrams.len() == 2);
     }
 
     #[test]
