@@ -6,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { publishWithFfmpeg } from '../support/ffmpeg.js';
 import { Link, outerAddress } from '../support/link.js';
 import { numbered, Probe } from '../support/probe.js';
+import { atMost } from '../support/table.js';
 import { until } from '../support/until.js';
 
 const FRAME = 1000 / 30;
@@ -13,9 +14,6 @@ const ROUND_TRIP = { up: { delay: 25 }, down: { delay: 25 } };
 
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor((numbers.length - 1) / 2)];
 const round = (number) => Math.round(number);
-
-/** One requirement of a row: `figure` must be at most `limit`. */
-const atMost = (what, figure, limit, unit = 'ms') => ({ what, figure: round(figure), limit, unit, passed: figure <= limit });
 
 const publish = (t, url, options = {}) => publishWithFfmpeg(t, url, { keyframes: 300, filter: numbered(), ...options });
 

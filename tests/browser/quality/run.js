@@ -5,6 +5,7 @@ import { launchChromium, THREE_ENCODINGS } from '../support/chromium.js';
 import { servePage } from '../support/http_server.js';
 import { PROBE_PAGE } from '../support/probe.js';
 import { Relay } from '../support/relay.js';
+import { Scope } from '../support/table.js';
 import { Firefox } from '../../clients/firefox/firefox.js';
 import * as layers from './layers.js';
 import * as rows from './rows.js';
@@ -42,28 +43,6 @@ const LAYERS = [
   ['layers-firefox-capacity', "Firefox: the viewer's link falls from 4 to 0.8 Mbit/s and rises again", (at) => layers.capacity({ ...at, viewers: at.firefox }, { codec: 'vp8' })],
   ['layers-firefox-loss', 'Firefox: 2 % random loss at 6 Mbit/s', (at) => layers.randomLoss({ ...at, viewers: at.firefox }, { codec: 'vp8', loss: 0.02 })],
 ];
-
-/** What `node:test` gives a test, for a row. */
-class Scope {
-  passed = true;
-  #after = [];
-
-  constructor(name) {
-    this.name = name;
-  }
-
-  after(hook) {
-    this.#after.push(hook);
-  }
-
-  diagnostic(text) {
-    console.log(text.replace(/^/gm, '    '));
-  }
-
-  async end() {
-    for (const hook of this.#after.reverse()) await hook();
-  }
-}
 
 const options = process.argv.slice(2);
 const wanted = options.filter((word) => !word.startsWith('--'));

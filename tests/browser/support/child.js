@@ -15,8 +15,9 @@ export class Child {
   #ended;
   output = '';
 
-  constructor(command, args, { env = {} } = {}) {
-    this.#process = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  /** With `input` the program reads what `write` is given. */
+  constructor(command, args, { env = {}, input = false } = {}) {
+    this.#process = spawn(command, args, { env: { ...process.env, ...env }, stdio: [input ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
     running.add(this.#process);
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
       stream.setEncoding('utf8');
@@ -34,6 +35,16 @@ export class Child {
 
   get hasEnded() {
     return this.#process.exitCode !== null || this.#process.signalCode !== null;
+  }
+
+  /** Writes to its standard input. */
+  write(text) {
+    this.#process.stdin.write(text);
+  }
+
+  /** Sends a signal, and waits for nothing. */
+  signal(name) {
+    this.#process.kill(name);
   }
 
   /** Resolves to `{code, signal}` once the program has ended by itself or by a signal. */

@@ -19,8 +19,8 @@ import { until } from './until.js';
 export const RELAY = '10.77.0.1';
 
 const WAYS = { wifi: { net: '10.77.1', metric: 100 }, mobile: { net: '10.77.2', metric: 200 } };
-// Link-local addresses come seconds after the link, and each change of addresses ends requests of the browser.
-const NO_IPV6 = 'echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6';
+/** A command. Link-local addresses come seconds after the link, and each change of addresses ends requests of the browser. */
+export const NO_IPV6 = 'echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6';
 
 /** The network of the client to which one of its addresses belongs, perhaps with a port: `wifi` or `mobile`. */
 export const wayOf = (address) => Object.keys(WAYS).find((name) => address.startsWith(`${WAYS[name].net}.`));
@@ -125,7 +125,7 @@ export class Network {
 }
 
 /** A new namespace, which ends with the returned program. */
-async function namespace() {
+export async function namespace() {
   const child = new Child('unshare', ['--net', 'sleep', 'infinity']);
   const of = (pid) => readlinkSync(`/proc/${pid}/ns/net`);
   await until('the namespace is there', () => of(child.pid) !== of('self'), { every: 5 });
@@ -133,6 +133,6 @@ async function namespace() {
 }
 
 /** Runs commands of a shell in a namespace, and returns what they print. */
-function inside({ pid }, commands) {
+export function inside({ pid }, commands) {
   return execFileSync('nsenter', [`--net=/proc/${pid}/ns/net`, 'sh', '-euc', commands.join('\n')], { encoding: 'utf8' });
 }

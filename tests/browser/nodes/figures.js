@@ -1,0 +1,9 @@
+// What a row requires, beside `atMost`.
+
+import { atMost } from '../support/table.js';
+
+/** Something that must be so. */
+export const holds = (what, is) => ({ what, figure: is ? 'yes' : 'no', passed: is });
+
+/** Something that must not happen. */
+export const none = (what, count) => atMost(what, count, 0, '');

@@ -1,0 +1,95 @@
+// Measures the rows and prints the table: `tests/nodes`, or some rows by their beginnings: `tests/nodes directory origin-gone-kill`.
+// `tests/nodes core` measures the short rows that tests/run measures too.
+
+import { launchChromium } from '../support/chromium.js';
+import { servePage } from '../support/http_server.js';
+import { inside } from '../support/network.js';
+import { PROBE_PAGE } from '../support/probe.js';
+import { Scope } from '../support/table.js';
+import { FAILURES } from './cluster.js';
+import { readme } from './readme.js';
+import * as rows from './rows.js';
+import { Scene } from './scene.js';
+
+/** Rows for each way of failing. */
+const each = (name, event, measure, ways = ['kill', 'stop', 'cut']) =>
+  ways.map((way) => [`${name}-${way}`, `${event} (${FAILURES[way].name})`, (at) => measure(at, way)]);
+
+const TABLE = [
+  ['readme', 'the lines of README, More than one machine', readme],
+  ...each('directory', 'directory gone for 60 s', (at, way) => rows.directoryGone(at, { way, seconds: 60 })),
+  ...each('directory-3', 'three servers of the directory gone for 60 s', (at, way) => rows.directoryGone(at, { way, seconds: 60, servers: 3 })),
+  ...each('leader', 'leader of three servers of the directory gone', (at, way) => rows.leaderGone(at, { way })),
+  ['node-cut', 'one node cut off from the directory for 30 s', (at) => rows.nodeCut(at, { seconds: 30 })],
+  ['origin-cut', 'origin cut off from the directory, another node claims its stream', (at) => rows.originCut(at)],
+];
+
+const CORE = [
+  ['core-readme', 'the lines of README, More than one machine', readme],
+  ['core-directory', 'directory gone for 4 s (kill -9)', (at) => rows.directoryGone(at, { way: 'kill', seconds: 4 })],
+];
+
+const wanted = process.argv.slice(2);
+const means = (word, name) => name.startsWith(word);
+for (const word of wanted) {
+  const all = [...TABLE, ...CORE].map(([name]) => name);
+  if (!all.some((name) => means(word, name))) throw new Error(`no row is called ${word}: use ${all.join(' ')}`);
+}
+const chosen = wanted.length === 0 ? TABLE : [...TABLE, ...CORE].filter(([name]) => wanted.some((word) => means(word, name)));
+
+/** Whether a node sends viewers the stream of another node's publisher. */
+async function hasLegs(browser, origin) {
+  const t = new Scope('legs');
+  try {
+    const scene = await Scene.open({ t, browser, origin }, { nodes: 2 });
+    const [a, b] = scene.cluster.nodes;
+    scene.publish(a, 'cam');
+    await scene.live(a, 'cam');
+    await scene.cluster.inStep();
+    const viewer = await scene.probe.watch(`${b.url}/whep/cam`).catch(() => null);
+    for (let tries = 0; viewer !== null && tries < 30; tries += 1) {
+      if ((await scene.probe.facts(viewer)).shown.length > 0) return true;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    return false;
+  } finally {
+    await t.end();
+  }
+}
+
+const columns = (...cells) => console.log(cells.map((cell, place) => String(cell).padEnd([70, 78, 14, 12][place])).join(' ').trimEnd());
+
+const required = ({ what, limit, unit }) => (limit === undefined ? what : `${what}: ${limit ? 'at most ' : ''}${limit} ${unit}`);
+
+inside(process, ['ip link set lo up']);
+const browser = await launchChromium();
+const page = new Scope('page');
+const origin = await servePage(page, PROBE_PAGE);
+const counts = { holds: 0, fails: 0, skipped: 0 };
+let legs;
+columns('event', 'must be', 'measured', 'ok');
+for (const [name, event, measure, { needsLegs = false } = {}] of chosen) {
+  legs ??= await hasLegs(browser, origin);
+  if (needsLegs && !legs) {
+    columns(`${name}: ${event}`, 'a node sends viewers the streams of other nodes', '', 'skipped');
+    counts.skipped += 1;
+    continue;
+  }
+  const t = new Scope(name);
+  try {
+    for (const check of await measure({ t, browser, origin, legs })) {
+      t.passed &&= check.passed;
+      columns(`${name}: ${event}`, required(check), `${check.figure} ${check.unit ?? ''}`, check.passed ? 'ok' : 'FAIL');
+    }
+  } catch (error) {
+    columns(`${name}: ${event}`, 'it can be measured', '', 'FAIL');
+    console.log(error.stack);
+    t.passed = false;
+  }
+  await t.end();
+  counts[t.passed ? 'holds' : 'fails'] += 1;
+}
+await browser.close();
+await page.end();
+console.log(`${counts.holds} rows hold, ${counts.fails} fail, ${counts.skipped} are skipped; ${legs ? '' : 'not '}measured with viewers of other nodes`);
+process.exitCode = counts.fails === 0 && counts.skipped === 0 ? 0 : 1;
