@@ -108,15 +108,15 @@ impl Directory {
 
     /// The publication of this node that the claim of a stream names, as it was read last.
     pub(super) fn own_claim(&self, stream: &StreamName) -> Option<Publication> {
-        let claim = self.map().claim(stream).map(|recorded| recorded.claim.clone())?;
+        let claim = self.view().claim(stream).map(|recorded| recorded.claim.clone())?;
         let is_own = claim.node == self.own.node && claim.inc == self.own.incarnation;
         is_own.then(|| Publication { stream: stream.clone(), started: claim.started, nonce: claim.nonce })
     }
 
     /// The streams that this node has claimed, as they were read last.
     pub(super) fn own_streams(&self) -> Vec<StreamName> {
-        let map = self.map();
-        let own = map.claims().filter(|(_, recorded)| recorded.claim.node == self.own.node);
+        let view = self.view();
+        let own = view.claims().filter(|(_, recorded)| recorded.claim.node == self.own.node);
         own.map(|(stream, _)| stream.clone()).collect()
     }
 
@@ -136,6 +136,7 @@ impl Directory {
             epoch: now().max(previous.saturating_add(1)),
             started: publication.started,
             nonce: publication.nonce,
+            url: self.own.url.clone(),
             other: before.map(|before| before.other.clone()).unwrap_or_default(),
         }
     }

@@ -12,6 +12,8 @@ pub struct Config {
     pub nats: NatsConfig,
     /// The URL of this node, as other nodes list it.
     pub url: Option<String>,
+    /// The region of this node: streams are pulled from nodes of the same one if these have them.
+    pub region: Option<String>,
 }
 
 impl Config {
@@ -25,7 +27,7 @@ impl Config {
     /// # Errors
     /// [`CredentialsError`] if the file of the credentials is not usable.
     pub(crate) fn directory(&self) -> Result<Arc<Directory>, CredentialsError> {
-        let own = Identity::of_process(self.url.clone());
+        let own = Identity::of_process(self.url.clone(), self.region.clone());
         let store = match self.is_shared() {
             true => Store::Nats(Nats::new(self.nats.clone(), &own.node)?),
             false => Store::Memory(Memory::default()),

@@ -1,17 +1,19 @@
 //! The directory as this node uses it: its own identity, and what it has read of others.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
+use super::carried::Parts;
 use super::key::Key;
-use super::map::{ClaimedStream, ListedNode, Map};
 use super::node_id::NodeId;
+use super::placement::Own;
 use super::store::{Store, StoreError, Update};
 use super::value::{NodeValue, VERSION};
+use super::view::{ClaimedStream, ListedNode, Source, View};
 use crate::metrics::DirectoryState;
 use crate::name::StreamName;
 
@@ -24,6 +26,18 @@ pub struct Identity {
     pub incarnation: u64,
     /// Where other nodes reach it.
     pub url: Option<String>,
+    /// Where clients reach it, if they may be sent there.
+    pub public_url: Option<String>,
+    /// Its region: nodes of one region are near each other.
+    pub region: Option<String>,
+}
+
+/// What a node says of itself that changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Condition {
+    load: f32,
+    legs: u32,
+    is_draining: bool,
 }
 
 /// How soon a node notices what has happened to others, and to the directory.
@@ -46,12 +60,31 @@ pub struct Directory {
     pub(super) own: Identity,
     pub(super) store: Store,
     pub(super) timing: Timing,
-    map: RwLock<Map>,
+    view: RwLock<View>,
+    condition: Mutex<Condition>,
     state: watch::Sender<DirectoryState>,
     /// The watch that is read now: heartbeats name it.
     pub(super) generation: watch::Sender<u64>,
     changes: Mutex<Changes>,
     has_changes: Notify,
+    /// The streams that this node pulls.
+    parts: Mutex<Parts>,
+    pub(super) parts_are_due: Notify,
+}
+
+/// A node that pulls a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carrier {
+    /// Its name.
+    pub node: NodeId,
+    /// The node that it pulls from.
+    pub parent: NodeId,
+    /// The epoch of the claim whose publication it receives.
+    pub epoch: u64,
+    /// Legs between it and the origin.
+    pub hops: u8,
+    /// Whether it lives.
+    pub is_live: bool,
 }
 
 /// What has changed since the last look.
@@ -65,8 +98,15 @@ pub(crate) struct Changes {
 
 impl Identity {
     /// That of this process, which other nodes reach at `url`.
-    pub fn of_process(url: Option<String>) -> Self {
-        Self { node: NodeId::random(), incarnation: now(), url }
+    pub fn of_process(url: Option<String>, region: Option<String>) -> Self {
+        Self { node: NodeId::random(), incarnation: now(), url, public_url: None, region }
+    }
+}
+
+impl Carrier {
+    fn of(source: Source<'_>) -> Option<Self> {
+        let Source { node, epoch, hops, is_live, .. } = source;
+        Some(Self { node: node.clone(), parent: source.parent?.clone(), epoch, hops, is_live })
     }
 }
 
@@ -89,11 +129,14 @@ impl Directory {
             own,
             store,
             timing,
-            map: RwLock::default(),
+            view: RwLock::default(),
+            condition: Mutex::default(),
             state: watch::Sender::new(DirectoryState::Behind),
             generation: watch::Sender::default(),
             changes: Mutex::default(),
             has_changes: Notify::new(),
+            parts: Mutex::default(),
+            parts_are_due: Notify::new(),
         }
     }
 
@@ -114,22 +157,56 @@ impl Directory {
 
     /// Which node has the publisher of a stream, by what was read last.
     pub fn lookup(&self, stream: &StreamName) -> Option<ClaimedStream> {
-        self.map().list_stream(stream)
+        self.view().list_stream(stream)
     }
 
     /// The nodes that live, by name. This one is always among them.
     pub fn nodes(&self) -> Vec<ListedNode> {
-        let mut nodes = self.map().list_nodes();
+        let mut nodes = self.view().list_nodes();
         if let Err(place) = nodes.binary_search_by(|listed| listed.node.cmp(&self.own.node)) {
-            let own = ListedNode { node: self.own.node.clone(), url: self.own.url.clone(), streams: 0 };
-            nodes.insert(place, own);
+            let Identity { node, url, public_url, region, .. } = self.own.clone();
+            let Condition { load, legs, is_draining } = *self.condition();
+            nodes.insert(place, ListedNode { node, url, public_url, region, load, is_draining, legs, streams: 0 });
         }
         nodes
     }
 
+    /// The nodes that pull a stream, by name, by what was read last.
+    pub fn carriers(&self, stream: &StreamName) -> Vec<Carrier> {
+        self.view().carriers(stream).filter_map(Carrier::of).collect()
+    }
+
+    /// What was read of the nodes and streams of the cluster. Keep it for a moment only: while it is held, nothing is read.
+    pub fn view(&self) -> RwLockReadGuard<'_, View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This node, as it looks for a parent: see [`placement::parents`](super::placement::parents). `hops` are the legs
+    /// between it and the origin if it carries the stream, or did until its parent went away.
+    pub fn own(&self, hops: Option<u8>) -> Own {
+        Own { node: self.own.node.clone(), region: self.own.region.clone(), hops }
+    }
+
+    /// Says which part of its capacity this node uses, from 0 to 1, with the next heartbeat.
+    pub fn set_load(&self, load: f32) {
+        self.condition().load = load;
+    }
+
+    /// Says on how many legs it serves other nodes, with the next heartbeat.
+    pub fn set_legs(&self, legs: usize) {
+        self.condition().legs = u32::try_from(legs).unwrap_or(u32::MAX);
+    }
+
+    /// Says at once that it is about to end: no node begins to pull from it.
+    pub fn set_draining(&self) {
+        self.condition().is_draining = true;
+        // The heartbeat does not wait for its turn.
+        self.generation.send_modify(|_| {});
+    }
+
     /// The streams that are claimed, by name.
     pub fn streams(&self) -> Vec<ClaimedStream> {
-        self.map().list_streams()
+        self.view().list_streams()
     }
 
     /// Waits until claims have changed. One reader at a time gets the changes.
@@ -145,9 +222,11 @@ impl Directory {
 
     /// Says that this node lives, and which watch it reads.
     pub(super) async fn announce(&self, generation: u64) -> Result<(), StoreError> {
-        let Identity { node, incarnation, url } = &self.own;
-        let value = NodeValue { v: VERSION, inc: *incarnation, r#gen: generation, url: url.clone() };
-        let key = Key::Node(node.clone()).encode();
+        let Identity { node, incarnation, url, public_url, region } = self.own.clone();
+        let Condition { load, legs, is_draining: draining } = *self.condition();
+        let (v, inc, r#gen, other) = (VERSION, incarnation, generation, serde_json::Map::new());
+        let value = NodeValue { v, inc, r#gen, url, public_url, region, load, draining, legs, other };
+        let key = Key::Node(node).encode();
         self.store.put_lease(&key, value.write(), self.timing.lease).await.map(|_| ())
     }
 
@@ -156,6 +235,7 @@ impl Directory {
     /// # Errors
     /// [`StoreError`]; then the lease says so.
     pub async fn leave(&self) -> Result<(), StoreError> {
+        self.remove_list().await?;
         let key = Key::Node(self.own.node.clone()).encode();
         loop {
             let written = self.store.get(&key).await?;
@@ -179,16 +259,22 @@ impl Directory {
 
     /// Takes a value that was read.
     pub(super) fn apply(&self, update: &Update) {
-        let about = self.map.write().unwrap_or_else(PoisonError::into_inner).apply(update);
-        if let Some(Key::Stream(stream)) = about {
-            self.note_changes(|changes| changes.streams.extend([stream]));
+        let about = self.view.write().unwrap_or_else(PoisonError::into_inner).apply(update);
+        match about {
+            Some(Key::Stream(stream)) => self.note_changes(|changes| changes.streams.extend([stream])),
+            Some(Key::Carries(node, part)) if node == self.own.node => {
+                self.check_part(part, update.entry.value.as_ref());
+            }
+            Some(Key::Carries(..) | Key::Node(_)) | None => {}
         }
     }
 
-    /// Takes a map in which everything is that was written before the watch began.
-    pub(super) fn replace(&self, map: Map) {
-        *self.map.write().unwrap_or_else(PoisonError::into_inner) = map;
+    /// Takes a view in which everything is that was written before the watch began.
+    pub(super) fn replace(&self, view: View) {
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
         self.look_at_all();
+        self.parts().note_all_due();
+        self.parts_are_due.notify_one();
     }
 
     /// Makes [`Self::changed`] report that anything may have changed.
@@ -196,8 +282,12 @@ impl Directory {
         self.note_changes(|changes| changes.all = true);
     }
 
-    pub(super) fn map(&self) -> RwLockReadGuard<'_, Map> {
-        self.map.read().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn condition(&self) -> MutexGuard<'_, Condition> {
+        self.condition.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes how well the directory is followed, and says so if that is new.

@@ -2,16 +2,16 @@
 //!
 //! A watch may go silent without an error: when its bucket is made anew, while servers elect a leader, or behind a
 //! firewall that has forgotten the connection. So a node looks for its own heartbeat in what it reads. A new watch begins
-//! when none was read for some seconds, and after each reconnection; it reads everything into a new map, which takes the
-//! place of the old one when a heartbeat is read that names this watch. The old map is used until then.
+//! when none was read for some seconds, and after each reconnection; it reads everything into a new view, which takes the
+//! place of the old one when a heartbeat is read that names this watch. The old view is used until then.
 
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 use super::directory::Directory;
-use super::map::Map;
 use super::store::{Link, StoreError, Watch};
+use super::view::View;
 use crate::metrics::DirectoryState;
 
 /// How much longer than asked for a pause may last before the node counts as having stood still.
@@ -22,7 +22,7 @@ const PAUSE: std::ops::Range<Duration> = Duration::from_millis(200)..Duration::f
 
 /// Keeps this node announced and the directory read, until it is dropped.
 pub async fn follow(directory: &Directory) {
-    tokio::join!(announce(directory), read(directory));
+    tokio::join!(announce(directory), read(directory), directory.keep_listed());
 }
 
 async fn announce(directory: &Directory) {
@@ -59,7 +59,7 @@ async fn read(directory: &Directory) {
 async fn read_one(directory: &Directory, mut watch: Watch, link: &mut watch::Receiver<Link>) {
     let generation = *directory.generation.borrow() + 1;
     directory.generation.send_replace(generation);
-    let mut fresh = Some(Map::default());
+    let mut fresh = Some(View::default());
     let mut heard = tokio::time::Instant::now();
     let times = link.borrow().times;
     loop {
@@ -84,13 +84,13 @@ async fn read_one(directory: &Directory, mut watch: Watch, link: &mut watch::Rec
             return directory.set_state(DirectoryState::Behind, "the watch has ended");
         };
         match &mut fresh {
-            Some(map) => drop(map.apply(&update)),
+            Some(view) => drop(view.apply(&update)),
             None => directory.apply(&update),
         }
         if directory.is_echo(&update, generation) {
             heard = tokio::time::Instant::now();
-            if let Some(map) = fresh.take() {
-                directory.replace(map);
+            if let Some(view) = fresh.take() {
+                directory.replace(view);
             }
             directory.set_state(DirectoryState::Connected, "every value is known");
         }

@@ -8,28 +8,32 @@
 //!
 //! [`Store`] keeps values under keys, in memory or in a NATS JetStream bucket. [`Directory`] decides by them which node
 //! has a stream. [`follow()`] announces this node and reads what others write; `publications` claims the streams of this
-//! node's publishers.
+//! node's publishers. [`placement`] chooses the node that a stream is pulled from.
 
+mod carried;
 mod claim;
 mod config;
 mod directory;
 mod follow;
 mod key;
-mod map;
+mod listing;
 mod node_id;
 mod orphans;
+pub mod placement;
 mod publications;
 mod settings;
 mod store;
 mod value;
+mod view;
 
+pub use carried::Carried;
 pub use claim::{Claimed, Publication};
 pub use config::Config;
-pub use directory::{Directory, Identity, Timing};
+pub use directory::{Carrier, Directory, Identity, Timing};
 pub use follow::follow;
-pub use map::{ClaimedStream, ListedNode};
 pub use node_id::NodeId;
 pub use orphans::Orphans;
 pub(crate) use publications::run;
 pub(crate) use settings::Settings;
 pub use store::{CredentialsError, Memory, Nats, NatsConfig, Store, StoreError};
+pub use view::{ClaimedStream, ListedNode, Source, View};

@@ -1,4 +1,4 @@
-//! Removes the claims of nodes that do not live any more. These have no lease of their own.
+//! Removes the claims of nodes that do not live any more, and their lists of pulled streams. These have no lease of their own.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -7,12 +7,11 @@ use super::directory::Directory;
 use super::key::Key;
 use super::store::StoreError;
 use crate::metrics::DirectoryState;
-use crate::name::StreamName;
 
-/// Claims that have no living node, by stream: the number of the claim's write, and since when.
+/// Claims and lists that have no living node: the number of the write, and since when.
 #[derive(Debug, Default)]
 pub struct Orphans {
-    since: HashMap<StreamName, (u64, Instant)>,
+    since: HashMap<Key, (u64, Instant)>,
 }
 
 impl Orphans {
@@ -20,15 +19,15 @@ impl Orphans {
     /// live, the one whose name is the least does so; the others only look.
     ///
     /// # Errors
-    /// [`StoreError`] of the first claim that could not be removed.
+    /// [`StoreError`] of the first one that could not be removed.
     pub async fn remove(&mut self, directory: &Directory, now: Instant) -> Result<(), StoreError> {
         if directory.state() != DirectoryState::Connected {
             // Nodes may have been announced since.
             self.since.clear();
             return Ok(());
         }
-        for (stream, revision) in self.find(directory, now) {
-            match directory.store.purge(&Key::Stream(stream).encode(), revision).await {
+        for (key, revision) in self.find(directory, now) {
+            match directory.store.purge(&key.encode(), revision).await {
                 Ok(()) | Err(StoreError::Changed) => {}
                 Err(error) => return Err(error),
             }
@@ -36,19 +35,23 @@ impl Orphans {
         Ok(())
     }
 
-    fn find(&mut self, directory: &Directory, now: Instant) -> Vec<(StreamName, u64)> {
-        let map = directory.map();
-        let orphans = map.claims().filter(|(_, recorded)| !map.is_live(&recorded.claim));
-        let seen = orphans.map(|(stream, recorded)| {
-            let known = self.since.get(stream).filter(|(revision, _)| *revision == recorded.revision);
-            (stream.clone(), known.copied().unwrap_or((recorded.revision, now)))
+    fn find(&mut self, directory: &Directory, now: Instant) -> Vec<(Key, u64)> {
+        let view = directory.view();
+        let claims = view.claims().filter(|(_, recorded)| !view.is_live(&recorded.claim.node, recorded.claim.inc));
+        let claims = claims.map(|(stream, recorded)| (Key::Stream(stream.clone()), recorded.revision));
+        let lists = view.lists().filter(|((node, _), list)| !view.is_live(node, list.inc));
+        let lists = lists.map(|((node, part), list)| (Key::Carries(node.clone(), *part), list.revision));
+        let seen = claims.chain(lists).map(|(key, revision)| {
+            let known = self.since.get(&key).filter(|(before, _)| *before == revision);
+            let since = known.copied().unwrap_or((revision, now));
+            (key, since)
         });
         self.since = seen.collect();
-        if map.node_names().next() != Some(directory.node()) {
+        if view.node_names().next() != Some(directory.node()) {
             return Vec::new();
         }
         let is_due = |since: Instant| now.saturating_duration_since(since) >= directory.timing.orphan;
         let due = self.since.iter().filter(|(_, (_, since))| is_due(*since));
-        due.map(|(stream, (revision, _))| (stream.clone(), *revision)).collect()
+        due.map(|(key, (revision, _))| (key.clone(), *revision)).collect()
     }
 }

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::config::Config;
 use super::store::NatsConfig;
+use super::value::LONGEST_REGION;
 
 /// The section `[cluster]`.
 #[derive(Debug, clap::Args)]
@@ -32,12 +33,20 @@ pub(crate) struct Settings {
     /// URL of this node in the lists of the cluster (/api/nodes)
     #[arg(long, env = "SLUICE_NODE_URL", value_name = "URL", value_parser = node_url)]
     node_url: Option<String>,
+
+    /// Region of this node, such as eu-west: nodes pull streams from nodes of their own region where these have them
+    #[arg(long, env = "SLUICE_REGION", value_name = "NAME", value_parser = region)]
+    region: Option<String>,
 }
 
 impl From<Settings> for Config {
     fn from(settings: Settings) -> Self {
-        let Settings { servers, cluster_credentials, cluster_ca, node_url } = settings;
-        Self { nats: NatsConfig { servers, credentials: cluster_credentials, authority: cluster_ca }, url: node_url }
+        let Settings { servers, cluster_credentials, cluster_ca, node_url, region } = settings;
+        Self {
+            nats: NatsConfig { servers, credentials: cluster_credentials, authority: cluster_ca },
+            url: node_url,
+            region,
+        }
     }
 }
 
@@ -65,6 +74,15 @@ fn node_url(text: &str) -> Result<String, String> {
     }
 }
 
+/// Reads the name of a region.
+fn region(text: &str) -> Result<String, String> {
+    let is_usable = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    match (1..=LONGEST_REGION).contains(&text.len()) && text.bytes().all(is_usable) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("write it with 1 to {LONGEST_REGION} characters of A-Z a-z 0-9 _ . -")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +107,14 @@ mod tests {
         assert_eq!(node_url("http://10.0.0.1:8080/relay").as_deref(), Ok("http://10.0.0.1:8080/relay"));
         for wrong in ["", "node1", "nats://node1", "http://", "http://node1/?a=b", "http://node1/#a"] {
             assert!(node_url(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_region_is_a_short_name() {
+        assert_eq!(region("eu-west_1.a").as_deref(), Ok("eu-west_1.a"));
+        for wrong in ["", "eu west", "eu\n", &"x".repeat(65)] {
+            assert!(region(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sluice::cluster::{Claimed, NodeId, StoreError, Timing};
+use sluice::cluster::{Carried, Claimed, NodeId, StoreError, Timing};
 use sluice::metrics::DirectoryState;
 
 use super::node::{Node, PATIENCE, TIMING, claim, publication, until};
@@ -34,6 +34,11 @@ cases! {
     a_directory_that_has_lost_its_values_is_filled_again
     the_claims_of_a_node_that_has_gone_are_removed_by_the_first_node
     a_node_that_leaves_is_gone_at_once
+    what_a_node_says_of_itself_is_read_by_others
+    pulled_streams_are_listed_until_their_node_leaves
+    a_list_that_is_lost_is_written_again
+    the_list_of_a_node_that_has_gone_is_removed_by_the_first_node
+    ten_thousand_pulled_streams_are_listed
 }
 
 fn is_won(claimed: &Claimed) -> bool {
@@ -250,4 +255,89 @@ fn a_node_that_leaves_is_gone_at_once(server: &Server) {
     until("both live", || a.nodes() == ["a", "b"] && b.nodes() == ["a", "b"]);
     b.leave();
     until("one is left", || a.nodes() == ["a"]);
+}
+
+fn what_a_node_says_of_itself_is_read_by_others(server: &Server) {
+    let (a, b) = (Node::connected("a", server.store("a")), Node::connected("b", server.store("b")));
+    let of_a = |node: &Node| node.directory.nodes().into_iter().find(|listed| listed.node.to_string() == "a");
+    until("it is listed", || of_a(&b).is_some_and(|listed| listed.region.as_deref() == Some("here")));
+    a.directory.set_load(0.5);
+    a.directory.set_legs(3);
+    until("a heartbeat says it", || of_a(&b).is_some_and(|listed| (listed.load, listed.legs) == (0.5, 3)));
+    assert!(!of_a(&b).unwrap().is_draining);
+    a.directory.set_draining();
+    until("it is known to end", || of_a(&b).unwrap().is_draining);
+    assert_eq!(of_a(&b).unwrap().url.as_deref(), Some("http://a.example"));
+}
+
+fn carried(stream: &str, hops: u8, parent: &str) -> Carried {
+    Carried { stream: stream.parse().unwrap(), epoch: 7, hops, parent: parent.parse().unwrap() }
+}
+
+/// The nodes that pull a stream, with their hops and parents, as a node has read them.
+fn carriers(node: &Node, stream: &str) -> Vec<(String, u8, String)> {
+    let carriers = node.directory.carriers(&stream.parse().unwrap());
+    carriers.iter().map(|carrier| (carrier.node.to_string(), carrier.hops, carrier.parent.to_string())).collect()
+}
+
+fn until_carriers(node: &Node, stream: &str, expected: &[(&str, u8, &str)]) {
+    let expected: Vec<_> =
+        expected.iter().map(|(name, hops, parent)| ((*name).to_owned(), *hops, (*parent).to_owned())).collect();
+    until(&format!("{stream} is carried by {expected:?}"), || carriers(node, stream) == expected);
+}
+
+fn pulled_streams_are_listed_until_their_node_leaves(server: &Server) {
+    let (a, b) = (Node::connected("a", server.store("a")), Node::connected("b", server.store("b")));
+    a.directory.set_carried(vec![carried("cam", 1, "b"), carried("two", 3, "c")]);
+    until_carriers(&b, "cam", &[("a", 1, "b")]);
+    assert!(b.directory.carriers(&"cam".parse().unwrap())[0].is_live);
+    assert_eq!(b.directory.view().url(a.directory.node()), Some("http://a.example"));
+    a.directory.set_carried(vec![carried("cam", 2, "c")]);
+    until_carriers(&b, "cam", &[("a", 2, "c")]);
+    until_carriers(&b, "two", &[]);
+    a.directory.set_carried(Vec::new());
+    until_carriers(&b, "cam", &[]);
+    a.directory.set_carried(vec![carried("cam", 1, "b")]);
+    until_carriers(&b, "cam", &[("a", 1, "b")]);
+    a.leave();
+    until_carriers(&b, "cam", &[]);
+}
+
+fn a_list_that_is_lost_is_written_again(server: &Server) {
+    let a = Node::connected("a", server.store("a"));
+    a.directory.set_carried(vec![carried("cam", 1, "b")]);
+    until_carriers(&a, "cam", &[("a", 1, "b")]);
+    server.lose_values();
+    // It has read nothing before.
+    let b = Node::connected("b", server.store("b"));
+    until_carriers(&b, "cam", &[("a", 1, "b")]);
+}
+
+fn the_list_of_a_node_that_has_gone_is_removed_by_the_first_node(server: &Server) {
+    let (a, b) = (Node::connected("a", server.store("a")), Node::connected("b", server.store("b")));
+    b.directory.set_carried(vec![carried("cam", 1, "a")]);
+    until_carriers(&a, "cam", &[("b", 1, "a")]);
+    drop(b);
+    until("it does not live", || a.nodes() == ["a"]);
+    assert_eq!(carriers(&a, "cam").len(), 1, "it may come back");
+    a.run(|directory| async move {
+        let (mut orphans, now) = (sluice::cluster::Orphans::default(), Instant::now());
+        orphans.remove(&directory, now).await.unwrap();
+        orphans.remove(&directory, now + TIMING.orphan * 2).await.unwrap();
+    });
+    until_carriers(&a, "cam", &[]);
+}
+
+fn ten_thousand_pulled_streams_are_listed(server: &Server) {
+    let (a, b) = (Node::connected("a", server.store("a")), Node::connected("b", server.store("b")));
+    let all = || (0..10_000).map(|number| carried(&format!("{number:0>64}"), 3, &"p".repeat(64))).collect::<Vec<_>>();
+    a.directory.set_carried(all());
+    let name = |number: usize| format!("{number:0>64}");
+    until("all are read", || (0..10_000).step_by(101).all(|number| carriers(&b, &name(number)).len() == 1));
+    // A change of one writes its part again, and leaves the others.
+    let mut changed = all();
+    changed[5_000].hops = 1;
+    a.directory.set_carried(changed);
+    until_carriers(&b, &name(5_000), &[("a", 1, &"p".repeat(64))]);
+    until_carriers(&b, &name(9_999), &[("a", 3, &"p".repeat(64))]);
 }

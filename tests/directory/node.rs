@@ -38,7 +38,9 @@ impl Node {
     }
 
     pub(crate) fn with(name: &str, store: Store, timing: Timing) -> Self {
-        let own = Identity { node: name.parse().unwrap(), incarnation: rand::random::<u32>().into(), url: None };
+        let (node, incarnation) = (name.parse().unwrap(), rand::random::<u32>().into());
+        let url = Some(format!("http://{name}.example"));
+        let own = Identity { node, incarnation, url, public_url: None, region: Some("here".to_owned()) };
         let directory = Arc::new(Directory::new(own, store, timing));
         let (stop, stopped) = oneshot::channel();
         let (send, handle) = mpsc::channel();
