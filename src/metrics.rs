@@ -26,7 +26,7 @@ pub(crate) use cluster::ClusterMetrics;
 pub(crate) use streams::StreamMetrics;
 pub(crate) use tls::{AcmeMetrics, TlsMetrics};
 
-use crate::name::{Role, StreamName};
+use crate::name::{SessionClass, StreamName};
 use crate::reason::{DropReason, EndReason, SwitchReason};
 use register::{
     VALID, counter, counters, counters_by_two, gauge, gauges, gauges_by_one, histogram, histograms, register, seconds,
@@ -52,11 +52,11 @@ pub struct Metrics {
     /// Streams that have a publisher or a viewer.
     pub(crate) streams: IntGauge,
     /// Current sessions.
-    pub(crate) sessions: Family<Role, Family<SessionState, IntGauge>>,
+    pub(crate) sessions: Family<SessionClass, Family<SessionState, IntGauge>>,
     /// Duration of each phase of a session's set-up in seconds.
     pub(crate) setup: Family<Phase, Histogram>,
     /// Sessions that ended.
-    pub(crate) session_ends: Family<Role, Family<EndReason, IntCounter>>,
+    pub(crate) session_ends: Family<SessionClass, Family<EndReason, IntCounter>>,
     /// POSTs that were refused a session because of a limit or because the relay is shutting down.
     pub(crate) refused_sessions: Family<Refusal, IntCounter>,
     /// Configured limits; 0 means no limit.
@@ -381,11 +381,11 @@ mod tests {
     fn every_instrument_shows_what_was_added() {
         let metrics = Metrics::new();
         metrics.streams.inc();
-        metrics.sessions[Role::Viewer][SessionState::Connected].add(3);
+        metrics.sessions[SessionClass::Viewer][SessionState::Connected].add(3);
         metrics.setup[Phase::Ice].observe(0.004);
         metrics.rtp_packets[Direction::Out][Medium::Video].inc_by(70);
         metrics.drops[DropReason::Replayed].inc();
-        metrics.session_ends[Role::Publisher][EndReason::Silent].inc();
+        metrics.session_ends[SessionClass::Publisher][EndReason::Silent].inc();
         let local = metrics.forward_delay.local();
         local.observe(0.000_2);
         local.flush();

@@ -99,10 +99,32 @@ pub enum Role {
 
 impl Role {
     /// The label value of metrics and logs.
-    pub(crate) fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Publisher => "publisher",
             Self::Viewer => "viewer",
+        }
+    }
+}
+
+/// What a session counts as: in metrics, in the API and for limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SessionClass {
+    /// A client that publishes.
+    Publisher,
+    /// A client that watches.
+    Viewer,
+    /// A session between two relays, in either direction.
+    Leg,
+}
+
+impl SessionClass {
+    /// What a session of this role counts as.
+    pub(crate) fn of(role: Role, is_leg: bool) -> Self {
+        match role {
+            _ if is_leg => Self::Leg,
+            Role::Publisher => Self::Publisher,
+            Role::Viewer => Self::Viewer,
         }
     }
 }

@@ -124,6 +124,8 @@ label! {
         Failed = "failed",
         /// Nothing valid was received for 30 s.
         Silent = "silent",
+        /// Nothing valid was received from the other relay of a leg for 600 ms.
+        LegSilent = "leg_silent",
         /// No valid STUN check was received, and the session was at least 3 s old when it ended: by DELETE, by an
         /// administrator, with the relay, or after 10 s.
         NeverConnected = "never_connected",

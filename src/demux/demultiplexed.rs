@@ -57,7 +57,8 @@ pub(crate) enum Demultiplexed {
         /// The ClientHello in one record.
         datagram: Vec<u8>,
     },
-    /// The first valid check of this session, which was answered: open the peer now.
+    /// The first valid check of this session, which was answered, or the first answer to a check of the relay, which
+    /// dials: open the peer now.
     Opened(Key),
     /// STUN that needs nothing more; an answer may wait in `poll_transmit`.
     Answered,
@@ -79,7 +80,18 @@ pub(crate) enum Demultiplexed {
     Dropped(DropReason),
 }
 
-/// What happened to a session. After `Silent`, `NeverConnected` and `Flooded` the session is over: remove it.
+/// Why a session is over.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Over {
+    /// Consent ended: nothing valid arrived by STUN, SRTP or SRTCP for 30 s, or 600 ms on a leg.
+    Silent,
+    /// 10 s from admission without a completed DTLS handshake.
+    NeverConnected,
+    /// The client sent more handshake messages than any client needs.
+    Flooded,
+}
+
+/// What happened to a session.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum DemuxEvent {
     /// Media goes to another path from now on.
@@ -98,12 +110,8 @@ pub(crate) enum DemuxEvent {
     },
     /// A session was heard after [`Demux::report_when_heard`](super::Demux::report_when_heard).
     Heard(Key),
-    /// Consent ended: 30 s without valid STUN, SRTP or SRTCP.
-    Silent(Key),
-    /// 10 s from admission without a completed DTLS handshake.
-    NeverConnected(Key),
-    /// The client sent more handshake messages than any client needs.
-    Flooded(Key),
+    /// A session is over: remove it.
+    Over(Key, Over),
 }
 
 /// What the demultiplexer contributes to the log line of a session.

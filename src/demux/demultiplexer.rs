@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use slotmap::SecondaryMap;
 
 use super::demultiplexed::{Demultiplexed, DemuxEvent, DemuxFacts, Key};
-use super::session::{Overdue, Session};
+use super::session::Session;
 use crate::five_tuple::FiveTuple;
 use crate::ice::Admission;
 use crate::ice::agent::Statistics;
@@ -149,17 +149,18 @@ impl Demux {
             session.armed = None;
             if let Some(overdue) = session.overdue(now) {
                 session.end();
-                self.events.push_back(match overdue {
-                    Overdue::NeverConnected => DemuxEvent::NeverConnected(key),
-                    Overdue::Silent => DemuxEvent::Silent(key),
-                });
+                self.events.push_back(DemuxEvent::Over(key, overdue));
                 continue;
             }
             let transmits = &mut self.transmits;
             session.handshake.poll_repeat(now, |path, bytes| push(transmits, path, bytes.to_vec()));
             session.agent.poll_checks(self.tie_breaker, now, |path, bytes| push(transmits, path, bytes));
+            let is_check_due = session.agent.take_due_check(now);
             if let Some(path) = session.agent.nominate_waiting(now) {
                 self.check(key, path, now);
+            }
+            if is_check_due {
+                self.probe(key, now);
             }
             self.arm(key);
         }
@@ -185,9 +186,9 @@ impl Demux {
         Some(DemuxFacts { checks, forged, first, paths, moves, dropped: session.dropped, round_trip })
     }
 
-    /// Sends a Binding request to measure the round-trip time of a connected client on its selected path (RFC 8445
-    /// 7.2), because a publisher's RTCP does not show it. The answer sets [`DemuxFacts::round_trip`]; a missing answer
-    /// has no effect.
+    /// Sends a Binding request to a connected client on its selected path (RFC 8445 7.2). The answer sets
+    /// [`DemuxFacts::round_trip`], which a publisher's RTCP does not show, and shows that the client lives; a missing
+    /// answer has no effect.
     pub(crate) fn probe(&mut self, key: Key, now: Instant) {
         let transaction = self.new_transaction(key);
         let Some(session) = self.sessions.get_mut(key).filter(|session| session.is_connected()) else { return };
@@ -231,6 +232,7 @@ impl Demux {
         match message.class {
             Class::Request => self.handle_request(path, &message, now),
             Class::Success => self.handle_answer(path, &message, now),
+            Class::Error => self.handle_error(path, &message, now),
             Class::Other => Demultiplexed::Foreign,
         }
     }
@@ -292,11 +294,18 @@ impl Demux {
             session.agent.lose(path);
         }
         self.retire(key, proof.retired);
+        if proof.is_selected && self.sessions.get_mut(key).is_some_and(Session::take_awaited) {
+            self.events.push_back(DemuxEvent::Heard(key));
+        }
         if proof.has_moved {
             self.events.push_back(DemuxEvent::Moved { key, path });
         }
+        if proof.is_first {
+            // The path that a dialling agent nominates.
+            self.check(key, path, now);
+        }
         self.arm(key);
-        Demultiplexed::Answered
+        if proof.is_first { Demultiplexed::Opened(key) } else { Demultiplexed::Answered }
     }
 
     pub(super) fn retire(&mut self, key: Key, retired: Option<String>) {
@@ -320,7 +329,7 @@ impl Demux {
     /// A transaction id for a request of this session: 32 bits name the place of the session, so that an answer finds
     /// it without a search, and 64 bits are random. An answer that comes too late may find the next session in that
     /// place, which has sent no request with that id.
-    fn new_transaction(&mut self, key: Key) -> Transaction {
+    pub(super) fn new_transaction(&mut self, key: Key) -> Transaction {
         let mut transaction = [0; 12];
         self.random.fill_bytes(&mut transaction);
         transaction[..4].copy_from_slice(&(key.place() ^ self.mask).to_be_bytes());
@@ -328,7 +337,7 @@ impl Demux {
     }
 
     /// The session in the place that a transaction id names.
-    fn requester(&self, transaction: &Transaction) -> Option<Key> {
+    pub(super) fn requester(&self, transaction: &Transaction) -> Option<Key> {
         let [a, b, c, d, ..] = *transaction;
         let place = u32::from_be_bytes([a, b, c, d]) ^ self.mask;
         self.key_by_place.get(place as usize).copied()

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::demultiplexed::{Demultiplexed, DemuxEvent, Key};
+use super::demultiplexed::{Demultiplexed, DemuxEvent, Key, Over};
 use super::demultiplexer::{Claim, Demux, push, refuse};
 use super::session::ProvenByDtls;
 use crate::dtls::handshake::HandshakeVerdict;
@@ -19,7 +19,7 @@ impl Demux {
         let path = session.handshake_path()?;
         if !session.handshake.send(path, datagram, now) {
             session.end();
-            self.events.push_back(DemuxEvent::Flooded(key));
+            self.events.push_back(DemuxEvent::Over(key, Over::Flooded));
             return None;
         }
         self.arm(key);
@@ -85,7 +85,7 @@ impl Demux {
             HandshakeVerdict::Refuse(reason) => {
                 if reason == DropReason::Flood {
                     session.end();
-                    self.events.push_back(DemuxEvent::Flooded(key));
+                    self.events.push_back(DemuxEvent::Over(key, Over::Flooded));
                 }
                 refuse(&mut self.sessions, key, reason)
             }

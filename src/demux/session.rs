@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::demultiplexed::Over;
 use crate::dtls::handshake::{Handshake, PathsTaken};
 use crate::five_tuple::FiveTuple;
 use crate::ice::Admission;
@@ -9,13 +10,6 @@ use crate::ice::agent::Agent;
 
 /// From admission to a completed DTLS handshake.
 const SET_UP: Duration = Duration::from_secs(10);
-
-/// Why a session is over, if it is.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Overdue {
-    NeverConnected,
-    Silent,
-}
 
 /// What a completed DTLS handshake proves.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -125,10 +119,10 @@ impl Session {
     }
 
     /// Whether its time is up.
-    pub(crate) fn overdue(&self, now: Instant) -> Option<Overdue> {
+    pub(crate) fn overdue(&self, now: Instant) -> Option<Over> {
         match self.phase {
-            Phase::Handshaking { until } if now >= until => Some(Overdue::NeverConnected),
-            Phase::Connected if now >= self.agent.consent_until() => Some(Overdue::Silent),
+            Phase::Handshaking { until } if now >= until => Some(Over::NeverConnected),
+            Phase::Connected if now >= self.agent.consent_until() => Some(Over::Silent),
             _ => None,
         }
     }

@@ -3,12 +3,15 @@
 //!
 //! The rule it keeps: a valid MESSAGE-INTEGRITY proves which client sent a check, not that the client owns the source
 //! address. Media goes only to an address that has proven to receive: the first by the DTLS handshake, all of which
-//! went over it, any other by an answer to a check of ours from there. Candidates of the client are never dialled.
+//! went over it, any other by an answer to a check of ours from there. Candidates of a client are never dialled; those
+//! of another relay are where it is called (see `dialling`).
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::admission::Admission;
-use super::check::{Check, CheckBudget};
+use super::check::{Check, CheckBudget, DIAL, PROOF};
+use super::control::Control;
 use super::generation::{Generation, Number};
 use super::stun::{StunMessage, Transaction};
 use crate::five_tuple::FiveTuple;
@@ -19,6 +22,9 @@ const CONSENT: Duration = Duration::from_secs(30);
 /// When the selected path has been silent for this time, the last valid request on another path since then needs no
 /// USE-CANDIDATE to nominate it: keepalives of many clients carry none.
 const STALE: Duration = Duration::from_secs(1);
+
+/// Probes whose answers are awaited at once: with a probe each 200 ms, an answer may take 800 ms.
+const MAX_PROBES: usize = 4;
 
 /// Paths remembered for each session. When there are more, the one that has been silent longest is forgotten.
 const MAX_PATHS: usize = 8;
@@ -41,6 +47,10 @@ pub(crate) struct HandledRequest {
 
 /// What a valid answer to a request of ours has proven.
 pub(crate) struct Proof {
+    /// True for the first answer where nothing was heard before: the relay dials, and DTLS may begin on the path.
+    pub(crate) is_first: bool,
+    /// True if the answer came over the selected path.
+    pub(crate) is_selected: bool,
     /// True if media takes this path from now on.
     pub(crate) has_moved: bool,
     /// The local ufrag of credentials that are no longer valid.
@@ -54,7 +64,7 @@ pub(crate) struct Statistics {
     pub(crate) checks: u64,
     /// Requests that named this session with a wrong MESSAGE-INTEGRITY.
     pub(crate) forged: u64,
-    /// The path of the first valid request.
+    /// The path of the first valid request, or of the first answer to a dialling relay.
     pub(crate) first: Option<FiveTuple>,
     /// Paths that valid requests came over.
     pub(crate) paths: u32,
@@ -82,9 +92,9 @@ struct SelectedPath {
     nomination: u64,
 }
 
-/// A path that a valid request came over.
-struct KnownPath {
-    path: FiveTuple,
+/// A path that a valid request came over, or that is dialled.
+pub(super) struct KnownPath {
+    pub(super) path: FiveTuple,
     last_heard: Instant,
     generation: Number,
     nomination: u64,
@@ -92,7 +102,7 @@ struct KnownPath {
     is_waiting: bool,
     /// False while another session has claimed the path and this one has not proven that it receives there.
     is_claimed: bool,
-    check: Option<Check>,
+    pub(super) check: Option<Check>,
     /// True if the last check was not answered.
     has_failed: bool,
 }
@@ -105,14 +115,21 @@ struct Probe {
 
 /// The agent of one session.
 pub(crate) struct Agent {
-    current: Generation,
+    pub(super) current: Generation,
     previous: Option<Generation>,
     last_heard: Instant,
     selection: Selection,
-    known: Vec<KnownPath>,
+    pub(super) known: Vec<KnownPath>,
     nominations: u64,
     allowance: CheckBudget,
-    probe: Option<Probe>,
+    /// Oldest first.
+    probes: VecDeque<Probe>,
+    pub(super) control: Control,
+    /// Silence of this length ends the session.
+    pub(super) consent: Duration,
+    /// How often the path of media is checked, and when that is due next.
+    pub(super) interval: Option<Duration>,
+    next_check: Option<Instant>,
     statistics: Statistics,
 }
 
@@ -127,7 +144,11 @@ impl Agent {
             known: Vec::new(),
             nominations: 0,
             allowance: CheckBudget::new(now),
-            probe: None,
+            probes: VecDeque::new(),
+            control: Control::Controlled,
+            consent: CONSENT,
+            interval: None,
+            next_check: None,
             statistics: Statistics::default(),
         }
     }
@@ -178,7 +199,7 @@ impl Agent {
 
     /// When consent ends unless something valid arrives.
     pub(crate) fn consent_until(&self) -> Instant {
-        self.last_heard + CONSENT
+        self.last_heard + self.consent
     }
 
     /// Takes a Binding request; `None` if its USERNAME or MESSAGE-INTEGRITY is wrong. `is_contested`: another session
@@ -194,11 +215,17 @@ impl Agent {
             self.statistics.forged += 1;
             return None;
         };
-        let answer = signed_for.answer(&request.transaction, path.remote);
+        let answer = match self.control.is_kept_against(request) {
+            true => signed_for.role_conflict(&request.transaction),
+            false => signed_for.answer(&request.transaction, path.remote),
+        };
         let generation = signed_for.number;
+        self.statistics.checks += 1;
+        if self.stays_controlling(request) {
+            return Some(self.answered_as_controlling(path, answer, now));
+        }
         let is_first = self.statistics.first.is_none();
         self.statistics.first.get_or_insert(path);
-        self.statistics.checks += 1;
         let nominates =
             request.use_candidate || self.selected().is_none_or(|selected| now >= selected.last_heard + STALE);
         self.last_heard = now;
@@ -226,28 +253,25 @@ impl Agent {
     /// Takes a Binding success answer; `None` if it proves nothing.
     pub(crate) fn handle_answer(&mut self, path: FiveTuple, answer: &StunMessage, now: Instant) -> Option<Proof> {
         if self.handle_probe_answer(path, answer, now) {
-            self.last_heard = now;
-            return Some(Proof { has_moved: false, retired: None });
+            self.heard_on(path, now);
+            return Some(Proof { is_first: false, is_selected: true, has_moved: false, retired: None });
         }
-        let index = self.known.iter().position(|known| known.path == path)?;
-        let check = self.known[index].check.as_ref()?;
-        let is_ours = check.transaction == answer.transaction && !check.is_over(now);
-        if !is_ours || !self.generations().any(|generation| generation.signed(answer)) {
-            return None;
-        }
+        let index = self.take_check(path, answer, now)?;
+        let is_first = self.statistics.first.is_none();
+        self.statistics.first.get_or_insert(path);
         let known = &mut self.known[index];
-        known.check = None;
         known.has_failed = false;
         known.is_claimed = true;
         known.last_heard = now;
-        self.last_heard = now;
         let (nomination, generation) = (known.nomination, known.generation);
+        let is_selected = self.heard_on(path, now);
+        self.on_dialled(path);
         let has_moved = match self.selection {
             Selection::Handshaking => false,
             Selection::Unproven => true,
             Selection::Selected(selected) => nomination > selected.nomination,
         };
-        let mut proof = Proof { has_moved, retired: None };
+        let mut proof = Proof { is_first, is_selected, has_moved, retired: None };
         if has_moved {
             self.selection = Selection::Selected(SelectedPath { path, last_heard: now, nomination });
             self.statistics.moves += 1;
@@ -260,6 +284,7 @@ impl Agent {
     pub(crate) fn connect(&mut self, now: Instant) {
         self.selection = Selection::Unproven;
         self.last_heard = now;
+        self.next_check = self.interval.map(|_| now);
     }
 
     /// Selects the path that the whole DTLS handshake went over; false if another session has claimed it.
@@ -292,14 +317,7 @@ impl Agent {
 
     /// SRTP or SRTCP from `path` has passed its authentication. True if that is the selected path.
     pub(crate) fn authenticated(&mut self, path: FiveTuple, now: Instant) -> bool {
-        self.last_heard = now;
-        match &mut self.selection {
-            Selection::Selected(selected) if selected.path == path => {
-                selected.last_heard = now;
-                true
-            }
-            _ => false,
-        }
+        self.heard_on(path, now)
     }
 
     /// Forgets a path that another session has proven to be its own.
@@ -317,12 +335,13 @@ impl Agent {
             return;
         };
         let is_wanted = match self.selection {
-            Selection::Handshaking => !known.is_claimed,
+            Selection::Handshaking => !known.is_claimed || self.control.nominates(path),
             Selection::Unproven => known.nomination > 0,
             Selection::Selected(selected) => selected.path != path && known.nomination > selected.nomination,
         };
         if is_wanted && known.check.is_none() && self.allowance.take(known.has_failed, now) {
-            known.check = Some(Check::new(transaction, now));
+            let dials = matches!(self.control, Control::Controlling { .. });
+            known.check = Some(Check::new(transaction, if dials { &DIAL } else { &PROOF }, now));
         }
     }
 
@@ -340,7 +359,7 @@ impl Agent {
             if check.poll(now) {
                 let previous = self.previous.as_ref().filter(|previous| previous.number == known.generation);
                 let generation = previous.unwrap_or(&self.current);
-                send(known.path, generation.request(&check.transaction, tie_breaker));
+                send(known.path, generation.request(&check.transaction, (self.control.on(known.path), tie_breaker)));
             }
         }
     }
@@ -348,7 +367,16 @@ impl Agent {
     /// When the next copy of a check is due, or a path that waits is nominated.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let checks = self.known.iter().filter_map(|known| known.check.as_ref()).map(Check::poll_timeout);
-        checks.chain(self.waiting().map(|(_, due)| due)).min()
+        checks.chain(self.waiting().map(|(_, due)| due)).chain(self.next_check).min()
+    }
+
+    /// True if the path of media is to be checked now because the other side may be gone.
+    pub(crate) fn take_due_check(&mut self, now: Instant) -> bool {
+        let is_due = self.next_check.is_some_and(|due| due <= now);
+        if is_due {
+            self.next_check = self.interval.map(|interval| now + interval);
+        }
+        is_due
     }
 
     /// A request that measures the round-trip time on the selected path, and that path. An answer to it moves nothing.
@@ -359,23 +387,48 @@ impl Agent {
         now: Instant,
     ) -> Option<(FiveTuple, Vec<u8>)> {
         let (path, generation) = self.selected_generation()?;
-        let request = generation.request(&transaction, tie_breaker);
-        self.probe = Some(Probe { transaction, sent: now });
+        let request = generation.request(&transaction, (self.control.on(path), tie_breaker));
+        if self.probes.len() >= MAX_PROBES {
+            self.probes.pop_front();
+        }
+        self.probes.push_back(Probe { transaction, sent: now });
         Some((path, request))
     }
 
     /// Takes an answer to a probe; false if it is not a valid one.
     fn handle_probe_answer(&mut self, path: FiveTuple, answer: &StunMessage, now: Instant) -> bool {
-        let probe = self.probe.as_ref().filter(|probe| probe.transaction == answer.transaction);
-        let Some(sent) = probe.map(|probe| probe.sent) else {
+        let Some(index) = self.probes.iter().position(|probe| probe.transaction == answer.transaction) else {
             return false;
         };
         let is_valid = self.selected_generation().is_some_and(|(selected, of)| selected == path && of.signed(answer));
-        if is_valid {
-            self.probe = None;
-            self.statistics.round_trip = Some(now.saturating_duration_since(sent));
+        if is_valid && let Some(probe) = self.probes.drain(..=index).next_back() {
+            self.statistics.round_trip = Some(now.saturating_duration_since(probe.sent));
         }
         is_valid
+    }
+
+    /// The other side was heard on a path. True if that is the selected one.
+    pub(super) fn heard_on(&mut self, path: FiveTuple, now: Instant) -> bool {
+        self.last_heard = now;
+        match &mut self.selection {
+            Selection::Selected(selected) if selected.path == path => {
+                selected.last_heard = now;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Ends the check of a path that an authentic answer is about; returns the place of the path in `known`.
+    pub(super) fn take_check(&mut self, path: FiveTuple, answer: &StunMessage, now: Instant) -> Option<usize> {
+        let index = self.known.iter().position(|known| known.path == path)?;
+        let check = self.known[index].check.as_ref()?;
+        let is_ours = check.transaction == answer.transaction && !check.is_over(now);
+        if !is_ours || !self.generations().any(|generation| generation.signed(answer)) {
+            return None;
+        }
+        self.known[index].check = None;
+        Some(index)
     }
 
     /// The place of the path that was heard last of those that wait, and when it is nominated unless the selected path is
@@ -417,7 +470,7 @@ impl Agent {
     }
 
     /// The place of the path in `known`, and the path that was forgotten for it.
-    fn remember(&mut self, path: FiveTuple, generation: Number, now: Instant) -> (usize, Option<FiveTuple>) {
+    pub(super) fn remember(&mut self, path: FiveTuple, generation: Number, now: Instant) -> (usize, Option<FiveTuple>) {
         if let Some(index) = self.known.iter().position(|known| known.path == path) {
             self.known[index].last_heard = now;
             self.known[index].generation = generation;

@@ -5,7 +5,7 @@ use ring::hmac;
 
 use super::admission::Admission;
 use super::stun;
-use super::stun::{StunMessage, Transaction};
+use super::stun::{CheckRole, StunMessage, Transaction};
 
 /// Counts the ICE restarts of a session.
 pub(crate) type Number = u32;
@@ -51,8 +51,13 @@ impl Generation {
         stun::answer(transaction, remote, &self.local_key)
     }
 
-    /// A check of ours.
-    pub(crate) fn request(&self, transaction: &Transaction, tie_breaker: u64) -> Vec<u8> {
-        stun::request(transaction, &self.outgoing_username, tie_breaker, &self.remote_key)
+    /// The error answer to a request of an agent with the same role.
+    pub(crate) fn role_conflict(&self, transaction: &Transaction) -> Vec<u8> {
+        stun::role_conflict(transaction, &self.local_key)
+    }
+
+    /// A check of ours in this role, with the tie-breaker for it.
+    pub(crate) fn request(&self, transaction: &Transaction, role: (CheckRole, u64)) -> Vec<u8> {
+        stun::check(transaction, &self.outgoing_username, role, &self.remote_key)
     }
 }

@@ -17,8 +17,10 @@ const PORT_MASK: u16 = 0x2112;
 pub(crate) const HEADER: usize = 20;
 pub(super) const BINDING_REQUEST: u16 = 0x0001;
 pub(super) const BINDING_SUCCESS: u16 = 0x0101;
+const BINDING_ERROR: u16 = 0x0111;
 const USERNAME: u16 = 0x0006;
 const MESSAGE_INTEGRITY: u16 = 0x0008;
+const ERROR_CODE: u16 = 0x0009;
 pub(super) const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 const PRIORITY: u16 = 0x0024;
 const USE_CANDIDATE: u16 = 0x0025;
@@ -26,11 +28,15 @@ const USE_CANDIDATE: u16 = 0x0025;
 const COMPREHENSION_OPTIONAL: u16 = 0x8000;
 const FINGERPRINT: u16 = 0x8028;
 const ICE_CONTROLLED: u16 = 0x8029;
+const ICE_CONTROLLING: u16 = 0x802a;
 const INTEGRITY_LENGTH: usize = 20;
 const FINGERPRINT_MASK: u32 = 0x5354_554e;
 
 /// The longest message in bytes; RFC 8489 6.1 keeps STUN over UDP below the path MTU.
 const MAX_LENGTH: usize = 1_500;
+
+/// The error code of a role conflict (RFC 8445 7.3.1.1): class 4, number 87.
+const ROLE_CONFLICT: [u8; 4] = [0, 0, 4, 87];
 
 /// The 96 bits that pair an answer with its request.
 pub(crate) type Transaction = [u8; 12];
@@ -42,8 +48,21 @@ pub enum Class {
     Request,
     /// A Binding success answer to a request of ours.
     Success,
-    /// An error answer, an indication or another method: nothing the relay acts on.
+    /// A Binding error answer to a request of ours.
+    Error,
+    /// An indication or another method: nothing the relay acts on.
     Other,
+}
+
+/// What a check says about the role of the agent that sends it (RFC 8445 7.1).
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum CheckRole {
+    /// ICE-CONTROLLED.
+    Controlled,
+    /// ICE-CONTROLLING.
+    Controlling,
+    /// ICE-CONTROLLING, and USE-CANDIDATE for the path that it takes.
+    Nominating,
 }
 
 /// One attribute of a message.
@@ -90,6 +109,7 @@ impl<'a> StunMessage<'a> {
         let class = match kind {
             BINDING_REQUEST => Class::Request,
             BINDING_SUCCESS => Class::Success,
+            BINDING_ERROR => Class::Error,
             _ => Class::Other,
         };
         let mut message =
@@ -152,6 +172,18 @@ impl<'a> StunMessage<'a> {
         })
     }
 
+    /// The tie-breaker of a request whose sender is the controlling agent (RFC 8445 7.1.3).
+    pub(crate) fn controlling(&self) -> Option<u64> {
+        let attribute = self.attributes().find(|attribute| attribute.kind == ICE_CONTROLLING)?;
+        attribute.value.try_into().ok().map(u64::from_be_bytes)
+    }
+
+    /// Whether it is the error answer to a check whose receiver has the same role and keeps it (RFC 8445 7.2.5.1).
+    pub(crate) fn is_role_conflict(&self) -> bool {
+        let is_conflict = |attribute: &Attribute<'_>| attribute.value.get(2..4) == Some(&ROLE_CONFLICT[2..]);
+        self.attributes().find(|attribute| attribute.kind == ERROR_CODE).is_some_and(|code| is_conflict(&code))
+    }
+
     /// Whether the message carries a MESSAGE-INTEGRITY at all.
     pub fn is_signed(&self) -> bool {
         self.integrity.is_some()
@@ -189,14 +221,35 @@ pub fn answer(transaction: &Transaction, remote: SocketAddr, key: &hmac::Key) ->
     finish(message, key)
 }
 
+/// The error answer to an authentic request of an agent with the same role (RFC 8445 7.3.1.1).
+pub(crate) fn role_conflict(transaction: &Transaction, key: &hmac::Key) -> Vec<u8> {
+    let mut message = begin(BINDING_ERROR, transaction);
+    write_attribute(&mut message, ERROR_CODE, &ROLE_CONFLICT);
+    finish(message, key)
+}
+
 /// A check of ours: a Binding request from the controlled side (RFC 8445 7.2.2). `username` is `remote:local`.
 pub fn request(transaction: &Transaction, username: &str, tie_breaker: u64, key: &hmac::Key) -> Vec<u8> {
+    check(transaction, username, (CheckRole::Controlled, tie_breaker), key)
+}
+
+/// A check of ours in this role, with the tie-breaker for it.
+pub(crate) fn check(
+    transaction: &Transaction,
+    username: &str,
+    (role, tie_breaker): (CheckRole, u64),
+    key: &hmac::Key,
+) -> Vec<u8> {
     // A peer-reflexive candidate of component 1 (RFC 8445 5.1.2): the type preference 110 and the rest at their most.
     const PEER_REFLEXIVE_PRIORITY: u32 = 110 << 24 | 0xffff << 8 | 0xff;
     let mut message = begin(BINDING_REQUEST, transaction);
     write_attribute(&mut message, USERNAME, username.as_bytes());
     write_attribute(&mut message, PRIORITY, &PEER_REFLEXIVE_PRIORITY.to_be_bytes());
-    write_attribute(&mut message, ICE_CONTROLLED, &tie_breaker.to_be_bytes());
+    let kind = if role == CheckRole::Controlled { ICE_CONTROLLED } else { ICE_CONTROLLING };
+    write_attribute(&mut message, kind, &tie_breaker.to_be_bytes());
+    if role == CheckRole::Nominating {
+        write_attribute(&mut message, USE_CANDIDATE, &[]);
+    }
     finish(message, key)
 }
 

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ops::Index;
 
 use crate::label::{Label, label};
-use crate::name::Role;
+use crate::name::{Role, SessionClass};
 
 /// One instrument for each value of a label: `rtp_packets[Direction::In][Medium::Video].inc_by(7)`.
 #[derive(Clone, Debug)]
@@ -33,12 +33,16 @@ mod http;
 
 pub(crate) use http::{Closing, ConnectionKind, Handshake, NoPlace, Ordered};
 
-impl Label for Role {
+impl Label for SessionClass {
     const NAME: &'static str = "role";
-    const ALL: &'static [Self] = &[Self::Publisher, Self::Viewer];
+    const ALL: &'static [Self] = &[Self::Publisher, Self::Viewer, Self::Leg];
 
     fn as_str(self) -> &'static str {
-        Self::as_str(self)
+        match self {
+            Self::Publisher => Role::Publisher.as_str(),
+            Self::Viewer => Role::Viewer.as_str(),
+            Self::Leg => "leg",
+        }
     }
 
     fn position(self) -> usize {

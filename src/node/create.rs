@@ -9,14 +9,15 @@ use std::time::Instant;
 
 use super::create_request::{Create, CreateError, CreatedSession, FULL_RETRY, RETRY_AFTER, TurnServer, formats_of};
 use super::handle::Handle;
+use crate::ice::Leg;
 use crate::label::Label as _;
 use crate::metrics::{Phase, Refusal, SessionState};
-use crate::name::{Role, SessionId};
+use crate::name::{Role, SessionClass, SessionId};
 use crate::sdp::{Candidates, Local, Negotiated, Offer};
-use crate::session::SessionRecord;
 use crate::session::pending_sessions::PendingSession;
 use crate::session::quota::{Applicant, GrantedViewers, Slot};
 use crate::session::random_ids::{random_credentials, random_etag};
+use crate::session::{LegEnd, SessionRecord};
 use crate::stream::{Announced, Identity};
 use crate::worker::config::HttpArrival;
 
@@ -67,7 +68,7 @@ impl Handle {
         let id = SessionId::random();
         let announcement = (request.role == Role::Publisher).then(|| {
             let formats = formats_of(&negotiated);
-            let announced = Announced { session: id, formats, identity, standby: request.standby };
+            let announced = Announced { session: id, formats, identity, standby: request.standby, is_leg: request.leg };
             shared.registry.announce(&request.stream, announced)
         });
         // The session lives on without the text of its answer.
@@ -81,7 +82,8 @@ impl Handle {
         let of = (request.role, request.stream.clone());
         let client = (request.user_agent, offered);
         let record = SessionRecord::new(id, of, client, (request.http_remote, candidates), now);
-        let record = Arc::new(record.with_sections(&negotiated.sections).granted(request.limits));
+        let record = record.with_sections(&negotiated.sections).granted(request.limits);
+        let record = Arc::new(record.with_leg(request.leg.then_some(LegEnd::Answering)));
         let pending = PendingSession {
             id,
             role: request.role,
@@ -92,10 +94,12 @@ impl Handle {
             credential: request.credential,
             record,
             slot,
+            leg: request.leg.then_some(Leg::Answering),
         };
+        let class = pending.record.class();
         let full = |_| CreateError::Full { retry_after: RETRY_AFTER };
         shared.pending_sessions.admit(pending, created.etag.clone()).map_err(full)?;
-        shared.metrics.sessions[request.role][SessionState::Waiting].inc();
+        shared.metrics.sessions[class][SessionState::Waiting].inc();
         shared.metrics.setup[Phase::Answer].observe(started.elapsed().as_secs_f64());
         Ok(created)
     }
@@ -136,7 +140,8 @@ impl Handle {
         };
         let (stream, address) = (request.stream.clone(), request.http_remote);
         let granted = GrantedViewers::of(request.role, request.credential, request.limits);
-        let applicant = Applicant { role: request.role, stream, address, source: request.source, replaces, granted };
+        let class = SessionClass::of(request.role, request.leg);
+        let applicant = Applicant { class, stream, address, source: request.source, replaces, granted };
         shared.slots.take(applicant, now).map_err(|refused| {
             let (quota, retry_after) = (&shared.config.quota, FULL_RETRY);
             if refused.warns {

@@ -37,6 +37,8 @@ pub struct Create {
     pub limits: Limits,
     /// A standby: a publisher that takes over when the live one falls silent.
     pub standby: bool,
+    /// A leg: another relay is the client.
+    pub leg: bool,
 }
 
 /// A session that waits for its first packet.
@@ -125,6 +127,15 @@ pub enum CreateError {
     /// This machine has no address that the client could reach.
     #[error("the relay knows no address that the client can reach: start it with --advertise IP")]
     NoAddress,
+    /// No address of another relay can be sent to.
+    #[error(
+        "the other relay named no address that this machine has a route to: check the addresses in its answer, and \
+         --media if only one of this machine's is bound"
+    )]
+    NoRoute,
+    /// The system gives no socket for another leg.
+    #[error("cannot open a socket for a leg: {0}: raise the limit of open files (ulimit -n)")]
+    NoSocket(std::io::Error),
 }
 
 /// How long a client should wait before it asks an overloaded or stopping relay again.
@@ -143,7 +154,12 @@ impl CreateError {
             Self::TooManyFromAddress { .. } => Some(Refusal::MaxSessionsPerAddress),
             Self::Full { .. } => Some(Refusal::Waiting),
             Self::Draining { .. } => Some(Refusal::Draining),
-            Self::Offer(_) | Self::Refused(_) | Self::NotPublished { .. } | Self::NoAddress => None,
+            Self::Offer(_)
+            | Self::Refused(_)
+            | Self::NotPublished { .. }
+            | Self::NoAddress
+            | Self::NoRoute
+            | Self::NoSocket(_) => None,
         }
     }
 }

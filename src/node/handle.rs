@@ -118,9 +118,8 @@ impl Handle {
         let stream = mio::net::TcpStream::from_std(stream);
         let connection = Connection::new((stream, tls.map(Box::new)), path, Instant::now())?;
         // The first check shows which worker has the session, and the connection moves there.
-        let worker = WorkerId(rand::random_range(0..self.shared.workers.len()) as u16);
         // A worker whose inbox is full takes no more clients.
-        let _ = self.tell(worker, Message::Connection(Box::new(connection)));
+        let _ = self.tell(self.any_worker(), Message::Connection(Box::new(connection)));
         Ok(())
     }
 
@@ -164,6 +163,10 @@ impl Handle {
     /// What the workers share.
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    pub(super) fn any_worker(&self) -> WorkerId {
+        WorkerId(rand::random_range(0..self.shared.workers.len()) as u16)
     }
 
     /// Sends a message to a worker.

@@ -5,6 +5,7 @@
 
 mod create;
 mod create_request;
+mod dial;
 mod end;
 mod events;
 mod handle;
@@ -20,6 +21,7 @@ mod tests;
 
 pub use create_request::{Create, CreateError};
 pub(crate) use create_request::{CreatedSession, TurnServer};
+pub use dial::Dial;
 pub use handle::Handle;
 pub(crate) use handle::{PatchError, SessionInfo};
 pub use ice_restart::Restart;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,9 @@ use crate::worker::event_loop::turn::INBOX;
 use crate::worker::message::Message;
 use crate::worker::shared::Shared;
 use crate::worker::{Config, Outbox};
+
+/// The port from which the first leg is dialled; the next one takes the next.
+const FIRST_PORT: u16 = 20_000;
 
 /// The workers of one node, to be driven by hand.
 pub struct Offline {
@@ -36,7 +40,9 @@ impl Offline {
         let queues: Vec<_> = (0..config.workers.get()).map(|_| inbox(INBOX, Waker::noop().clone())).collect();
         let senders = queues.iter().map(|(sender, _)| sender.clone()).collect();
         let advertised = Advertised::new(config.advertise.clone(), Vec::new(), local.ip());
-        let shared = Arc::new(Shared::new(config, Arc::new(advertised), local.port(), metrics, senders)?);
+        let mut shared = Shared::new(config, Arc::new(advertised), local.port(), metrics, senders)?;
+        shared.virtual_ports = Some(AtomicU16::new(FIRST_PORT));
+        let shared = Arc::new(shared);
         let worker = |(number, (_, inbox))| (Engine::new(WorkerId(number), shared.clone(), Instant::now()), inbox);
         let workers = (0..).zip(queues).map(worker).collect();
         Ok(Self { handle: Handle::new(shared), local, protocol: Protocol::Udp, workers })
@@ -49,7 +55,18 @@ impl Offline {
 
     /// A datagram arrives at one worker's socket.
     pub fn receive(&mut self, worker: usize, remote: SocketAddr, datagram: &mut [u8], now: Instant) {
-        let path = FiveTuple { protocol: self.protocol, local: self.local, remote };
+        self.receive_at(worker, (self.local, remote), datagram, now);
+    }
+
+    /// The same, for a socket with another address than that of the media port: of a leg that was dialled.
+    pub fn receive_at(
+        &mut self,
+        worker: usize,
+        (local, remote): (SocketAddr, SocketAddr),
+        datagram: &mut [u8],
+        now: Instant,
+    ) {
+        let path = FiveTuple { protocol: self.protocol, local, remote };
         self.workers[worker].0.handle_datagram(path, datagram, now, now);
     }
 

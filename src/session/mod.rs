@@ -25,5 +25,5 @@ pub(crate) use events::{NodeEvent, PublisherState};
 pub use quota::Quota;
 pub use selection::Selection;
 pub(crate) use selection::{Choosable, size_order};
-pub(crate) use session_record::{Checks, LayerSeconds, Rates, SessionRecord, Switches, VideoSection};
+pub(crate) use session_record::{Checks, LayerSeconds, LegEnd, Rates, SessionRecord, Switches, VideoSection};
 pub use session_record::{LayersSent, Network, Report, Stage, TrackReport};

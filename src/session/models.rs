@@ -8,7 +8,7 @@ use super::quota::{Applicant, Slots};
 use super::session_record::SessionRecord;
 use crate::auth::Credential;
 use crate::ice::Credentials;
-use crate::name::{Role, SessionId, StreamName};
+use crate::name::{Role, SessionClass, SessionId, StreamName};
 use crate::sdp::{Negotiated, Offered};
 use crate::shared::model::explore;
 use crate::stream::WorkerId;
@@ -46,7 +46,7 @@ fn waiting(ufrag: &str) -> PendingSession {
     let local = credentials(ufrag);
     let credential = Credential::ANONYMOUS;
     let applicant = Applicant {
-        role,
+        class: SessionClass::Viewer,
         stream: stream.clone(),
         address: client,
         source: super::client::ClientSource::Direct,
@@ -54,7 +54,7 @@ fn waiting(ufrag: &str) -> PendingSession {
         granted: None,
     };
     let slot = Slots::default().take(applicant, Instant::now()).unwrap();
-    PendingSession { id, role, stream, local, negotiated, announcement: None, credential, record, slot }
+    PendingSession { id, role, stream, local, negotiated, announcement: None, credential, record, slot, leg: None }
 }
 
 /// Pending sessions with one session that has waited for a moment.

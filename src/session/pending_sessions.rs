@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::quota::Slot;
 use super::session_record::SessionRecord;
 use crate::auth::Credential;
-use crate::ice::Credentials;
+use crate::ice::{Credentials, Leg};
 use crate::name::{Role, SessionId, StreamName};
 use crate::sdp::Negotiated;
 use crate::shared::{AtomicUsize, DashMap};
@@ -52,6 +52,8 @@ pub(crate) struct PendingSession {
     pub(crate) credential: Credential,
     pub(crate) record: Arc<SessionRecord>,
     pub(crate) slot: Slot,
+    /// Which end of a leg it is, if it is one.
+    pub(crate) leg: Option<Leg>,
 }
 
 /// What HTTP knows of a session.
@@ -65,6 +67,19 @@ pub(crate) struct Listed {
     pub(crate) record: Arc<SessionRecord>,
     /// The user name fragments that lead to it, the newest last.
     ufrags: Vec<String>,
+}
+
+impl Listed {
+    fn of(session: &PendingSession, etag: String) -> Self {
+        Self {
+            role: session.role,
+            stream: session.stream.clone(),
+            etag,
+            credential: session.credential,
+            record: Arc::clone(&session.record),
+            ufrags: vec![session.local.ufrag.clone()],
+        }
+    }
 }
 
 /// What is behind a user name fragment.
@@ -94,18 +109,15 @@ impl PendingSessions {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return Err(PendingSessionsFull);
         }
-        let ufrag = session.local.ufrag.clone();
-        let listed = Listed {
-            role: session.role,
-            stream: session.stream.clone(),
-            etag,
-            credential: session.credential,
-            record: Arc::clone(&session.record),
-            ufrags: vec![ufrag.clone()],
-        };
-        self.session_by_id.insert(session.id, listed);
-        self.place_by_ufrag.insert(ufrag, Place::Waiting(Box::new(session)));
+        self.session_by_id.insert(session.id, Listed::of(&session, etag));
+        self.place_by_ufrag.insert(session.local.ufrag.clone(), Place::Waiting(Box::new(session)));
         Ok(())
+    }
+
+    /// Lists a session that this worker is given at once: the relay dials.
+    pub(crate) fn assign(&self, session: &PendingSession, worker: WorkerId, etag: String) {
+        self.session_by_id.insert(session.id, Listed::of(session, etag));
+        self.place_by_ufrag.insert(session.local.ufrag.clone(), Place::Owned(worker));
     }
 
     /// A check for `ufrag` arrived at `worker`: the session is taken out if it waits.

@@ -3,6 +3,8 @@
 //! A session holds a slot from its POST, before its offer is read, to its end: dropping [`Slot`] gives it back. So
 //! sessions that wait for their first packet count, and no burst of POSTs gets past a limit.
 //!
+//! A leg counts among the sessions of the relay, and neither as a viewer nor for the address of the other relay.
+//!
 //! One exception: a publisher that replaces another is admitted to a full relay, because the other's session will end.
 //! It is lent a slot until it is connected, one for each stream at a time.
 
@@ -15,12 +17,12 @@ use super::client::{ClientGroup, ClientSource};
 use crate::auth::{Credential, Limits};
 use crate::log::OnceAMinute;
 use crate::metrics::Refusal;
-use crate::name::{Role, StreamName};
+use crate::name::{Role, SessionClass, StreamName};
 
 /// How many sessions may live at once; 0 for no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quota {
-    /// All of the relay, publishers and viewers, connected or not yet.
+    /// All of the relay: publishers, viewers and legs, connected or not yet.
     pub sessions: usize,
     /// Viewers of one stream.
     pub viewers: usize,
@@ -32,7 +34,7 @@ pub struct Quota {
 /// The session that a slot is asked for.
 #[derive(Debug)]
 pub(crate) struct Applicant {
-    pub(crate) role: Role,
+    pub(crate) class: SessionClass,
     pub(crate) stream: StreamName,
     /// Where the POST came from.
     pub(crate) address: IpAddr,
@@ -77,9 +79,9 @@ pub(crate) struct Slots {
 #[derive(Debug)]
 pub(crate) struct Slot {
     slots: Slots,
-    role: Role,
+    class: SessionClass,
     stream: StreamName,
-    /// `None` for this machine itself.
+    /// `None` for this machine itself and for legs.
     client: Option<ClientGroup>,
     /// Whose limited number of viewers it counts among.
     holder: Option<Credential>,
@@ -105,8 +107,9 @@ impl Slots {
 
     /// Takes a slot, if there is one.
     pub(crate) fn take(&self, applicant: Applicant, now: Instant) -> Result<Slot, OverQuota> {
-        let Applicant { role, stream, address, source, replaces, granted } = applicant;
-        let client = (!source.is_this_machine(address)).then(|| source.client(address));
+        let Applicant { class, stream, address, source, replaces, granted } = applicant;
+        let is_counted = class != SessionClass::Leg && !source.is_this_machine(address);
+        let client = is_counted.then(|| source.client(address));
         let quota = self.quota;
         let replaces_own = replaces.is_some_and(|replaced| ClientGroup::of(replaced) == ClientGroup::of(address));
         let mut taken = self.lock();
@@ -114,7 +117,7 @@ impl Slots {
         let crowded = client.is_some_and(|client| is_full(quota.sessions_per_address, count(&taken.clients, &client)));
         let full = is_full(quota.sessions, taken.sessions);
         let may_borrow = replaces.is_some() && !taken.lent.contains(&stream);
-        let watched = role == Role::Viewer && is_full(quota.viewers, count(&taken.viewers, &stream));
+        let watched = class == SessionClass::Viewer && is_full(quota.viewers, count(&taken.viewers, &stream));
         let holder = granted.map(|granted| (granted.credential, stream.clone()));
         let granted_limit = granted.map_or(0, |granted| granted.limit);
         let used_up = holder.as_ref().is_some_and(|holder| is_full(granted_limit, count(&taken.granted, holder)));
@@ -143,7 +146,7 @@ impl Slots {
         if let Some(client) = client {
             *taken.clients.entry(client).or_default() += 1;
         }
-        if role == Role::Viewer {
+        if class == SessionClass::Viewer {
             *taken.viewers.entry(stream.clone()).or_default() += 1;
         }
         let holder = holder.map(|holder| {
@@ -151,7 +154,7 @@ impl Slots {
             *taken.granted.entry(holder).or_default() += 1;
             credential
         });
-        Ok(Slot { slots: self.clone(), role, stream, client, holder, lent })
+        Ok(Slot { slots: self.clone(), class, stream, client, holder, lent })
     }
 
     /// The slots that are taken, by name: all are 0 once every session has ended.
@@ -191,7 +194,7 @@ impl Drop for Slot {
         if let Some(holder) = self.holder {
             give_back(&mut taken.granted, &(holder, self.stream.clone()));
         }
-        if self.role == Role::Viewer {
+        if self.class == SessionClass::Viewer {
             give_back(&mut taken.viewers, &self.stream);
         }
     }
@@ -218,8 +221,9 @@ mod tests {
     use super::*;
 
     fn applicant(role: Role, stream: &str, address: &str) -> Applicant {
+        let class = SessionClass::of(role, false);
         let (stream, address) = (stream.parse().unwrap(), address.parse().unwrap());
-        Applicant { role, stream, address, source: ClientSource::Direct, replaces: None, granted: None }
+        Applicant { class, stream, address, source: ClientSource::Direct, replaces: None, granted: None }
     }
 
     fn take(slots: &Slots, role: Role, stream: &str, address: &str) -> Result<Slot, Refusal> {
@@ -251,6 +255,23 @@ mod tests {
         assert_eq!(take(&slots, Role::Viewer, "a", "10.0.0.2").unwrap_err(), Refusal::MaxViewers);
         assert!(take(&slots, Role::Viewer, "b", "10.0.0.2").is_ok());
         assert!(take(&slots, Role::Publisher, "a", "10.0.0.2").is_ok());
+    }
+
+    #[test]
+    fn a_leg_counts_among_all_sessions_and_neither_as_a_viewer_nor_for_an_address() {
+        let quota = Quota { sessions: 3, viewers: 1, sessions_per_address: 1 };
+        let slots = Slots::new(quota);
+        let leg = || {
+            let applicant = Applicant { class: SessionClass::Leg, ..applicant(Role::Viewer, "a", "10.0.0.1") };
+            slots.take(applicant, Instant::now()).map_err(|refused| refused.reason)
+        };
+        let _legs = [leg().unwrap(), leg().unwrap()];
+        let viewer = take(&slots, Role::Viewer, "a", "10.0.0.1").unwrap();
+        assert_eq!(leg().unwrap_err(), Refusal::MaxSessions);
+        drop(viewer);
+        let leg = leg().unwrap();
+        assert_eq!(slots.counts()[1..3], [("slots: viewers", 0), ("slots: clients", 0)]);
+        drop(leg);
     }
 
     #[test]

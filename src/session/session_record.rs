@@ -16,7 +16,7 @@ use crate::forward::SetsSource;
 use crate::forward::codec::Kind;
 use crate::label::Label;
 use crate::metrics::LayerPlace;
-use crate::name::{Role, SessionId, StreamName};
+use crate::name::{Role, SessionClass, SessionId, StreamName};
 use crate::reason::{EndReason, SwitchReason};
 use crate::sdp::{Candidates, Offered, Section};
 use crate::srtp::SrtpProfile;
@@ -49,7 +49,21 @@ pub struct SessionRecord {
     selection: Mutex<Selection>,
     /// What the grant of its client allows.
     pub(crate) granted: Limits,
+    /// Which end of a leg it is, if it is one.
+    pub(crate) leg: Option<LegEnd>,
     report: Mutex<Report>,
+}
+
+/// Which end of a leg a session is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LegEnd {
+    /// Another relay dialled this one.
+    Answering,
+    /// This relay dialled another one.
+    Dialling {
+        /// The other relay, as logs show it.
+        remote: String,
+    },
 }
 
 /// A video section, as the client may name it.
@@ -281,6 +295,7 @@ impl SessionRecord {
             candidates: Mutex::new(candidates),
             selection: Mutex::default(),
             granted: Limits::default(),
+            leg: None,
             report: Mutex::default(),
         }
     }
@@ -297,6 +312,17 @@ impl SessionRecord {
         self.granted = granted;
         self.select(Selection::default());
         self
+    }
+
+    /// As an end of a leg.
+    pub(crate) fn with_leg(mut self, leg: Option<LegEnd>) -> Self {
+        self.leg = leg;
+        self
+    }
+
+    /// What it counts as.
+    pub(crate) fn class(&self) -> SessionClass {
+        SessionClass::of(self.role, self.leg.is_some())
     }
 
     /// What a viewer has selected.

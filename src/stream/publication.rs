@@ -3,7 +3,8 @@
 //! A stream has one live publisher and at most one standby. A newer publisher replaces the live one, and a newer
 //! standby replaces the standby; the replaced session ends. There are two exceptions: a publisher that came as a
 //! standby becomes the standby again when another takes over from it, and a live publisher that its standby replaces
-//! because it fell silent becomes the standby, in case it returns.
+//! because it fell silent becomes the standby, in case it returns. A leg never replaces a client that is heard: where a
+//! client publishes, nothing need come from another relay.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub(crate) struct Announced {
     pub(crate) identity: Identity,
     /// It is a standby: it takes over when the live publisher falls silent.
     pub(crate) standby: bool,
+    /// It is a leg: its media comes from another relay.
+    pub(crate) is_leg: bool,
 }
 
 /// A publisher that has an answer but is not connected yet. Dropping it withdraws it.
@@ -70,6 +73,8 @@ pub(crate) enum Entrance {
         /// The previous standby, which must be ended.
         replaced: Option<Live>,
     },
+    /// None, for a leg: a client publishes the stream here, and is heard. The leg must be ended.
+    Needless,
 }
 
 impl Registry {
@@ -86,11 +91,13 @@ impl Announcement {
     /// The publisher is connected: it becomes the live one and replaces an older one, or becomes the standby.
     pub(crate) fn publish(self, worker: WorkerId, now: Instant) -> (Publication, Entrance) {
         let liveness = Arc::new(Liveness::new(now));
-        let Announced { session, formats, identity, standby } = self.announced.clone();
-        let own = Live { session, worker, formats, standby, liveness: liveness.clone(), lost: None, identity };
+        let Announced { session, formats, identity, standby, is_leg } = self.announced.clone();
+        let own = Live { session, worker, formats, standby, is_leg, liveness: liveness.clone(), lost: None, identity };
         let entrance = {
             let mut stream = self.registry.streams.entry(self.stream.clone()).or_default();
-            if standby && stream.live.is_some() {
+            if is_leg && stream.live.as_ref().is_some_and(|live| !live.is_leg && !live.is_silent(now)) {
+                Entrance::Needless
+            } else if standby && stream.live.is_some() {
                 Entrance::Standby { replaced: stream.stand_by(own, now) }
             } else {
                 Entrance::Live(Box::new(stream.take_over(own, now)))
@@ -98,7 +105,7 @@ impl Announcement {
         };
         let number = match &entrance {
             Entrance::Live(takeover) => Some(takeover.number),
-            Entrance::Standby { .. } => None,
+            Entrance::Standby { .. } | Entrance::Needless => None,
         };
         let publication =
             Publication { registry: self.registry.clone(), stream: self.stream.clone(), session, liveness, number };
@@ -232,7 +239,7 @@ impl Stream {
     }
 
     fn remember_unless_silent(&mut self, lost: &Live, now: Instant) {
-        if !lost.is_silent(now) {
+        if !lost.is_silent(now) && !lost.is_leg {
             self.evictions.remember(&lost.identity, now);
         }
     }

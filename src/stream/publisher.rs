@@ -23,6 +23,8 @@ pub(crate) struct Live {
     pub(crate) formats: Vec<Format>,
     /// It came as a standby.
     pub(crate) standby: bool,
+    /// It is a leg.
+    pub(crate) is_leg: bool,
     /// When it was last received.
     pub(crate) liveness: Arc<Liveness>,
     /// Since when nothing was received from it, if so: see `Publication::set_lost`.

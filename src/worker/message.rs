@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::held::WorkerHold;
 use super::net::ice_tcp::connection::Connection;
+use super::net::own_socket::OwnSocket;
 use crate::five_tuple::FiveTuple;
 use crate::forward::codec::{Format, Kind};
 use crate::forward::{Epoch, LayerId, Packet};
@@ -13,6 +14,7 @@ use crate::name::{SessionId, StreamName};
 use crate::peer::{Channel, ChannelMessage};
 use crate::reason::EndReason;
 use crate::rtcp::SenderClock;
+use crate::session::pending_sessions::PendingSession;
 use crate::session::size_order;
 use crate::stream::WorkerId;
 
@@ -54,6 +56,9 @@ pub(crate) enum Message {
     Datagram { path: FiveTuple, datagram: Vec<u8>, received: Instant },
     /// A TCP connection that HTTP has accepted, or that another worker has accepted for a session of this one.
     Connection(Box<Connection>),
+    /// A session that the relay dials lives on this worker, with the socket that it is dialled from; without one in
+    /// virtual time.
+    Dial { session: Box<PendingSession>, socket: Option<OwnSocket> },
     /// New ICE credentials for a session (ICE restart, RFC 9725 4.3.2).
     Restart { session: SessionId, admission: Box<Admission> },
     /// A viewer has selected what it is to be sent: its record says what.

@@ -26,4 +26,5 @@ pub(crate) use config::ConfigError;
 pub(crate) use event_loop::turn::{StartError, Workers, start};
 pub(crate) use held::Held;
 pub use net::batch::{Batch, Outbox, SendOutcome};
+pub use net::own_socket::OwnSocket;
 pub(crate) use settings::Settings;

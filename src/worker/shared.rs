@@ -5,7 +5,7 @@ use super::liveness::{Health, Heartbeat};
 use super::message::Message;
 use crate::advertise::Advertised;
 use crate::metrics::{LimitName, Metrics};
-use crate::name::Role;
+use crate::name::{Role, StreamName};
 use crate::peer::{Certificate, CertificateError};
 use crate::session::assignment::Assignment;
 use crate::session::cache_budget::CacheBudget;
@@ -19,7 +19,7 @@ use crate::stream::{Registry, Sender, WorkerId};
 use crate::turn::service::{Desk, Service};
 use crate::worker::net::kernel_drops::SocketDrops;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU16};
 use std::time::Instant;
 
 /// What the handle and all workers share. No lock of it is taken for each packet: only as sessions come, change and go,
@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// Inboxes by worker number.
     pub(crate) workers: Vec<Sender<Message>>,
+    /// The ports from which legs are dialled in virtual time; `None` where they are the system's.
+    pub(crate) virtual_ports: Option<AtomicU16>,
     /// Set once, when the relay stops taking sessions.
     pub(crate) draining: AtomicBool,
 }
@@ -96,6 +98,7 @@ impl Shared {
             certificate: Certificate::generate()?,
             metrics,
             workers,
+            virtual_ports: None,
             draining: AtomicBool::new(false),
         })
     }
@@ -109,13 +112,21 @@ impl Shared {
     /// The worker that a pending session is assigned to; `None` is the one where its first check arrives.
     pub(crate) fn home_of(&self, ufrag: &str) -> Option<WorkerId> {
         let (role, stream) = self.pending_sessions.waiting(ufrag)?;
+        // Everything that the publisher sends would be handed over.
+        if role == Role::Publisher && !self.assignment.steering.has_room() {
+            return None;
+        }
+        self.home(role, &stream)
+    }
+
+    /// The worker on which a session of this stream best lives, if that is known.
+    pub(crate) fn home(&self, role: Role, stream: &StreamName) -> Option<WorkerId> {
         let gathered = self.config.gathered_publishers;
         match role {
-            Role::Viewer => self.registry.home(&stream, self.config.small_stream),
-            // Everything that the publisher sends would be handed over.
-            Role::Publisher if gathered == 0 || !self.assignment.steering.has_room() => None,
+            Role::Viewer => self.registry.home(stream, self.config.small_stream),
+            Role::Publisher if gathered == 0 => None,
             Role::Publisher => {
-                self.registry.live(&stream).map(|live| live.worker).or_else(|| self.assignment.with_room(gathered))
+                self.registry.live(stream).map(|live| live.worker).or_else(|| self.assignment.with_room(gathered))
             }
         }
     }

@@ -203,6 +203,7 @@ impl Churn {
             credential: Credential::ANONYMOUS,
             limits: sluice::auth::Limits::default(),
             standby: false,
+            leg: false,
         });
         if matches!(refused.expect_err("it is no offer"), CreateError::TooManySessions { .. }) {
             self.refused += 1;

@@ -284,6 +284,7 @@ fn remote_candidates_are_never_dialled() {
         credential: sluice::auth::Credential::ANONYMOUS,
         limits: sluice::auth::Limits::default(),
         standby: false,
+        leg: false,
     });
     assert!(created.is_ok(), "{created:?}");
     for _ in 0..20_000 {

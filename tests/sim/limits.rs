@@ -271,6 +271,7 @@ fn the_answer_names_the_bitrate_limit_to_publishers_only() {
             credential: sluice::auth::Credential::ANONYMOUS,
             limits: sluice::auth::Limits::default(),
             standby: false,
+            leg: false,
         };
         net.handle().create_at(request, net.now).unwrap().answer
     };

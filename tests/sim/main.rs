@@ -24,6 +24,9 @@ mod layer_changes;
 mod layer_choice;
 mod layer_feedback;
 mod layer_sync;
+#[path = "../support/leg_offer.rs"]
+mod leg_offer;
+mod legs;
 mod limits;
 mod parameter_sets;
 mod publisher_leaves;

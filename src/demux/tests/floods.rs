@@ -29,7 +29,7 @@ fn assert_flooded(bed: &mut Bed) {
     let neighbour = Client::new("neighbour");
     bed.demux.admit(Key::in_place(8), neighbour.admission(), bed.now);
     assert_eq!(bed.arrive(2, &neighbour.check(true)), Demultiplexed::Opened(Key::in_place(8)));
-    assert_eq!(bed.events(), [DemuxEvent::Flooded(own_key())]);
+    assert_eq!(bed.events(), [DemuxEvent::Over(own_key(), Over::Flooded)]);
     assert_eq!(bed.arrive(1, &hellos::hello(0)), Demultiplexed::Dropped(DropReason::UnknownPath));
     assert_eq!(bed.check(1, true), Demultiplexed::Dropped(DropReason::UnknownPath));
     assert!(

@@ -176,7 +176,7 @@ proptest! {
             bed.arrive(from, &bytes);
             bed.pass(millis(pause));
             let to = bed.demux.path(own_key());
-            prop_assert!(to == Some(path(1)) || bed.events().contains(&DemuxEvent::Flooded(own_key())));
+            prop_assert!(to == Some(path(1)) || bed.events().contains(&DemuxEvent::Over(own_key(), Over::Flooded)));
             if to.is_none() {
                 break;
             }

@@ -25,7 +25,7 @@ use rtc::stun::message::{
 use rtc::stun::xoraddr::XorMappedAddress;
 
 use super::demultiplexer::*;
-use crate::demux::{Demultiplexed, DemuxEvent, Key};
+use crate::demux::{Demultiplexed, DemuxEvent, Key, Over};
 use crate::dtls::SrtpProfiles;
 use crate::five_tuple::FiveTuple;
 use crate::five_tuple::Protocol;

@@ -9,7 +9,7 @@ fn a_session_that_does_not_complete_dtls_in_10_seconds_is_over() {
     assert_eq!(bed.events(), []);
     bed.check(1, true);
     bed.pass(millis(1));
-    assert_eq!(bed.events(), [DemuxEvent::NeverConnected(own_key())]);
+    assert_eq!(bed.events(), [DemuxEvent::Over(own_key(), Over::NeverConnected)]);
     assert_eq!(bed.check(1, true), Demultiplexed::Dropped(DropReason::UnknownPath));
     assert_eq!(bed.arrive(1, &hellos::hello(0)), Demultiplexed::Dropped(DropReason::UnknownPath));
     assert_eq!((bed.demux.path(own_key()), bed.demux.poll_timeout()), (None, None));
@@ -29,7 +29,7 @@ fn thirty_seconds_without_checks_or_media_end_a_session() {
     bed.arrive(1, &bed.client.check_signed(true, "forged"));
     assert_eq!(bed.events(), []);
     bed.pass(millis(1));
-    assert_eq!(bed.events(), [DemuxEvent::Silent(own_key())]);
+    assert_eq!(bed.events(), [DemuxEvent::Over(own_key(), Over::Silent)]);
 }
 
 #[test]

@@ -252,7 +252,7 @@ impl Session {
         let until = report.ended.map_or(now, |(_, moment)| moment);
         Self {
             id: record.id.to_string(),
-            role: record.role.as_str(),
+            role: record.class().as_str(),
             stream: record.stream.to_string(),
             state: report.stage.as_str(),
             since_seconds: since(record.created, until),

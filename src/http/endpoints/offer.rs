@@ -214,6 +214,7 @@ async fn create(offer: PostedOffer, role: Role) -> Result<Response, Problem> {
         credential: grant.credential(),
         limits: grant.limits(),
         standby: role == Role::Publisher && wants_standby(parts.uri.query())?,
+        leg: false,
     })?;
     if let Some(holder) = grant.holder() {
         shared.leases.keep(created.session, holder);
@@ -298,7 +299,8 @@ impl From<CreateError> for Problem {
             CreateError::NotPublished { retry_after } => {
                 Self::Conflict { detail: "this stream has no publisher: try again".to_owned(), retry_after }
             }
-            CreateError::NoAddress => Self::Unavailable {
+            // Only dialling has the errors about routes and sockets.
+            CreateError::NoAddress | CreateError::NoRoute | CreateError::NoSocket(_) => Self::Unavailable {
                 detail: "this relay has no address that you could reach: its operator must set --advertise",
                 retry_after: NO_ADDRESS_RETRY,
             },

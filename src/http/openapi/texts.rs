@@ -8,7 +8,7 @@ use crate::five_tuple;
 use crate::http::media_types::{FRAGMENT, FRAGMENT_LIMIT, OFFER_LIMIT, SDP};
 use crate::label::Label;
 use crate::metrics;
-use crate::name::Role as SessionRole;
+use crate::name::SessionClass;
 use crate::reason;
 use crate::session::{Report, Stage, TrackReport};
 
@@ -47,7 +47,7 @@ texts! {
     Standby: "0 or 1.", |text| text.enum_values(Some(["0", "1"]));
     Scope: "node or cluster.", |text| text.enum_values(Some(["node", "cluster"]));
     Event: "An event for a viewer.", |text| text.enum_values(Some(words::<metrics::EventName>()));
-    Role: "What a session does.", |text| text.enum_values(Some(words::<SessionRole>()));
+    Role: "What a session does; leg: it carries a stream from one relay to another.", |text| text.enum_values(Some(words::<SessionClass>()));
     State: "waiting: a new session for its first packet, a connected viewer for a publisher, a standby to take over. \
         connecting: STUN was seen, DTLS has not completed. live: media passes. paused: a viewer is sent nothing until it is \
         heard from again. ended: it has ended.", |text| text.enum_values(Some(Stage::ALL.map(Stage::as_str)));

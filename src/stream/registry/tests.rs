@@ -23,7 +23,7 @@ fn identity(host: u8) -> Identity {
 }
 
 fn announced(host: u8, standby: bool) -> Announced {
-    Announced { session: SessionId::random(), formats: vp8(), identity: identity(host), standby }
+    Announced { session: SessionId::random(), formats: vp8(), identity: identity(host), standby, is_leg: false }
 }
 
 /// A publisher that is connected and not silent.

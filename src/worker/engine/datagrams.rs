@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::state::Engine;
 use crate::demux::{Demultiplexed, DemuxEvent};
 use crate::five_tuple::FiveTuple;
-use crate::reason::{DropReason, EndReason};
+use crate::reason::DropReason;
 use crate::session::pending_sessions::Found;
 
 impl Engine {
@@ -87,9 +87,11 @@ impl Engine {
                         self.shared.pending_sessions.retire(&session.id, &ufrag);
                     }
                 }
-                DemuxEvent::Silent(key) => self.end(key, EndReason::Silent, now),
-                DemuxEvent::NeverConnected(key) => self.end(key, EndReason::HandshakeTimeout, now),
-                DemuxEvent::Flooded(key) => self.end(key, EndReason::Flooded, now),
+                DemuxEvent::Over(key, over) => {
+                    if let Some(reason) = self.sessions.session_mut(key).map(|session| session.reason_over(over)) {
+                        self.end(key, reason, now);
+                    }
+                }
             }
         }
     }

@@ -10,7 +10,6 @@ use crate::demux::Key;
 use crate::dtls::SrtpProfiles;
 use crate::five_tuple::FiveTuple;
 use crate::metrics::Phase;
-use crate::name::Role;
 use crate::peer::PeerEvent;
 use crate::reason::EndReason;
 use crate::session::pending_sessions::PendingSession;
@@ -23,14 +22,11 @@ use crate::worker::sessions::setup::ConnectedRole;
 impl Engine {
     /// A session's first check arrived here: the session is this worker's from now on.
     pub(crate) fn adopt(&mut self, pending: PendingSession, now: Instant) {
-        let (session, admission) = Session::adopt(pending, &self.shared.metrics);
+        let (session, admission, leg) = Session::adopt(pending, &self.shared.metrics, self.load());
         let record = Arc::clone(&session.record);
-        if session.role == Role::Publisher {
-            self.load().add_publisher();
-        }
         let key = self.sessions.insert(session);
         self.heartbeat.name(key, Some(record));
-        self.demux.admit(key, admission, now);
+        self.demux.admit_with(leg, key, admission, now);
         self.sampler.start(now);
         self.report(key, now);
     }
@@ -140,10 +136,8 @@ impl Engine {
         self.serving_timers.set(key, None);
         self.unflushed.retain(|other| *other != key);
         self.pending_nacks.retain(|other| *other != key);
-        if session.role == Role::Publisher {
-            self.load().remove_publisher();
-        }
-        session.note_end(reason, &demux, &self.shared, now);
+        session.note_end(reason, &demux, (&self.shared, self.load()), now);
+        self.own_sockets.closed.extend(session.own_port);
         let Session { stream, state, peer, .. } = *session;
         match state {
             State::Connecting(_) => {}

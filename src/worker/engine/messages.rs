@@ -56,6 +56,10 @@ impl Engine {
                 self.steer(path, now);
             }
             Message::Connection(connection) => self.handed_over_paths.arrived.push(*connection),
+            Message::Dial { session, socket } => {
+                self.own_sockets.opened.extend(socket);
+                self.adopt(*session, now);
+            }
             Message::Restart { session, admission } => {
                 if let Some(key) = self.sessions.key(&session) {
                     self.demux.restart(key, *admission);

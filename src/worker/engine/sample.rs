@@ -4,28 +4,22 @@
 use super::state::Engine;
 use crate::demux::Key;
 use crate::five_tuple::FiveTuple;
-use crate::worker::sessions::report::{INTERVAL, PROBE_INTERVAL, SLICE};
+use crate::worker::sessions::report::PROBE_INTERVAL;
 use crate::worker::sessions::session::State;
 use std::time::Instant;
 
 impl Engine {
     /// Updates the next few sessions, if it is time.
     pub(crate) fn sample(&mut self, now: Instant) {
-        if self.sampler.due.is_none_or(|due| due > now) {
-            return;
-        }
-        let places = self.sessions.len();
-        let from = if self.sampler.next >= places { 0 } else { self.sampler.next };
-        self.sampler.next = from + SLICE;
-        for key in self.sessions.keys_at(from..from + SLICE) {
+        let Some(places) = self.sampler.take_due(self.sessions.len(), now) else { return };
+        for key in self.sessions.keys_at(places) {
             self.guard(key, now, |engine| {
                 engine.report(key, now);
                 engine.probe(key, now);
             });
         }
         self.take_demux_output(now);
-        let looks = places.div_ceil(SLICE).max(1) as u32;
-        self.sampler.due = (self.sessions.len() > 0).then(|| now + INTERVAL / looks);
+        self.sampler.schedule(self.sessions.len(), now);
     }
 
     /// Measures a publisher's round-trip time, if it is time. That of viewers comes from their RTCP.

@@ -16,6 +16,7 @@ use crate::worker::liveness::Heartbeat;
 use crate::worker::mailbox::Mailbox;
 use crate::worker::net::batch::Batch;
 use crate::worker::net::handed_over::HandedOverPaths;
+use crate::worker::net::own_socket_changes::OwnSocketChanges;
 use crate::worker::net::small_datagrams::SmallDatagrams;
 use crate::worker::sessions::report::Sampler;
 use crate::worker::sessions::table::Sessions;
@@ -56,6 +57,8 @@ pub(crate) struct Engine {
     pub(super) blocked_until: Option<Instant>,
     /// When the kernel gets the next list of clients.
     pub(crate) steers_at: Option<Instant>,
+    /// Sockets of sessions that the outbox is to open and to close.
+    pub(crate) own_sockets: OwnSocketChanges,
     stopped: bool,
 }
 
@@ -85,6 +88,7 @@ impl Engine {
             sampler: Sampler::default(),
             blocked_until: None,
             steers_at: None,
+            own_sockets: OwnSocketChanges::default(),
             stopped: false,
         }
     }

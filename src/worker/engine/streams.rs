@@ -29,6 +29,7 @@ impl Engine {
         match entrance {
             Entrance::Live(takeover) => self.take_over(key, *takeover, false, now),
             Entrance::Standby { replaced } => self.stand_by(key, replaced, now),
+            Entrance::Needless => return self.end(key, EndReason::Replaced, now),
         }
         self.timers.set(key, self.sessions.poll_timeout(key).or(Some(now)));
     }

@@ -42,6 +42,7 @@ impl Engine {
             let Some(message) = inbox.pop() else { break };
             self.handle_message(message, clock());
         }
+        self.own_sockets.open(outbox);
         // 3. Timers, before viewers: a report or a request for a lost packet is small and must not wait.
         let now = clock();
         if self.poll_timeout().is_some_and(|due| due <= now) {
@@ -50,6 +51,7 @@ impl Engine {
         // 4. Serve viewers, in bounded time.
         let progress = self.serve(outbox, budget, clock);
         self.mailbox.schedule(now);
+        self.own_sockets.close(outbox);
         progress
     }
 

@@ -23,6 +23,7 @@ use crate::worker::message::Message;
 use crate::worker::net::ice_tcp::connections::Connections;
 use crate::worker::net::kernel_drops::SocketDrops;
 use crate::worker::net::media_port::MediaPort;
+use crate::worker::net::own_sockets::OwnSockets;
 use crate::worker::net::socket::{BindError, Socket};
 use crate::worker::net::sockets::Sockets;
 use crate::worker::sessions::ended::end_waiting;
@@ -109,9 +110,10 @@ pub(crate) fn start(config: Config, advertised: Arc<Advertised>, metrics: Arc<Me
     let mut threads = Vec::new();
     let mut listeners = listeners.into_iter();
     for (number, (udp, (poll, (_, inbox)))) in (0..).zip(sockets.into_iter().zip(polls)) {
+        let own = OwnSockets::new(poll.registry().try_clone()?);
         let registry = poll.registry().try_clone()?;
         let tcp = Connections::new(registry, listeners.next(), LISTENER, Arc::clone(&shared.metrics))?;
-        let sockets = Sockets { udp, tcp };
+        let sockets = Sockets { udp, tcp, own };
         let engine = Engine::new(WorkerId(number), shared.clone(), Instant::now());
         let busy = shared.metrics.worker_busy(number);
         let turn =
@@ -186,20 +188,22 @@ impl EventLoop {
             // finds nothing there.
             let more = readable && self.receive();
             self.receive_tcp();
+            self.receive_own();
             // 2. Forward: from publishers to inboxes, from the inbox to viewers, in bounded time.
             let progress = self.engine.work(&mut self.inbox, &mut self.sockets, TURN_SERVING, Instant::now);
             // 3. What only the socket knows.
-            self.engine.add_socket(self.sockets.udp.take_gso_fallbacks());
             let now = Instant::now();
             self.sockets.udp.probe_gso(now);
+            let fallbacks = self.sockets.udp.take_gso_fallbacks() + self.sockets.own.look_after_gso(now);
+            self.engine.add_socket(fallbacks);
             if self.engine.steers(now) {
                 self.engine.shared.assignment.steering.apply(|listed| self.sockets.udp.steer(listed));
             }
             self.look_after_tcp(now);
             // 4. Sleep only when nothing waits. A blocked socket is waited for, not asked again and again; a worker
             // that has just got the message to stop would never be woken.
-            let goes_on =
-                more || self.sockets.tcp.is_readable() || progress == ServeOutcome::More || self.engine.is_stopped();
+            let more = more || self.sockets.tcp.is_readable() || self.sockets.own.is_readable();
+            let goes_on = more || progress == ServeOutcome::More || self.engine.is_stopped();
             let now = Instant::now();
             let spent = now.saturating_duration_since(awake);
             self.busy.inc_by(spent.as_secs_f64());
@@ -229,6 +233,12 @@ impl EventLoop {
             }
         }
         true
+    }
+
+    /// Receives what waits on the sockets of legs, in bounded time.
+    fn receive_own(&mut self) {
+        let now = Instant::now();
+        self.sockets.own.receive(|path, datagram, received| self.engine.handle_datagram(path, datagram, received, now));
     }
 
     /// Receives what waits on TCP connections, in bounded time.
@@ -279,8 +289,12 @@ impl EventLoop {
         match polled {
             Ok(()) => {
                 let now = Instant::now();
-                let tcp = events.iter().filter(|event| event.token() >= LISTENER);
-                tcp.for_each(|event| self.sockets.tcp.on_event(event, now));
+                for event in events.iter().filter(|event| event.token() >= LISTENER) {
+                    match OwnSockets::owns(event.token()) {
+                        true => self.sockets.own.on_event(event),
+                        false => self.sockets.tcp.on_event(event, now),
+                    }
+                }
                 events.iter().any(|event| event.token() == SOCKET)
             }
             Err(error) => {

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::label::Label as _;
 use crate::metrics::Metrics;
 use crate::worker::liveness::Heartbeat;
 use crate::worker::shared::Shared;
@@ -72,7 +73,7 @@ fn look(turns: &mut [Turn], heartbeats: &[Arc<Heartbeat>], slept: Duration, metr
                 tracing::warn!(
                     worker,
                     session = record.as_ref().map(|record| tracing::field::display(record.id)),
-                    role = record.as_ref().map(|record| record.role.as_str()),
+                    role = record.as_ref().map(|record| record.class().as_str()),
                     stream = record.as_ref().map(|record| tracing::field::display(&record.stream)),
                     user_agent =
                         record.as_ref().and_then(|record| record.user_agent.as_ref()).map(tracing::field::debug),

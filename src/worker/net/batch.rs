@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::own_socket::OwnSocket;
 use crate::five_tuple::FiveTuple;
 
 /// Where runs go: the socket, or a test.
@@ -18,6 +19,10 @@ pub trait Outbox {
     fn has_room(&self, _path: &FiveTuple) -> bool {
         true
     }
+    /// Takes the socket of a session that has one of its own.
+    fn open(&mut self, _socket: OwnSocket) {}
+    /// The session whose own socket has this port has ended, and its last datagrams are sent.
+    fn close(&mut self, _port: u16) {}
 }
 
 /// What became of a run.

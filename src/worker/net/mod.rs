@@ -6,6 +6,9 @@ pub(crate) mod handed_over;
 pub(crate) mod ice_tcp;
 pub(crate) mod kernel_drops;
 pub(crate) mod media_port;
+pub(crate) mod own_socket;
+pub(crate) mod own_socket_changes;
+pub(crate) mod own_sockets;
 #[cfg(target_os = "linux")]
 mod reuseport_bpf;
 pub(crate) mod small_datagrams;

@@ -124,7 +124,7 @@ pub(crate) fn open(address: SocketAddr, kind: Type, share: bool) -> io::Result<R
 }
 
 impl Socket {
-    fn new(raw: RawSocket) -> io::Result<Self> {
+    pub(super) fn new(raw: RawSocket) -> io::Result<Self> {
         let state = UdpSocketState::new(UdpSockRef::from(&raw))?;
         let (receive, send) = ask_for_buffers(&state, &raw);
         let socket = UdpSocket::from_std(raw.into());

@@ -4,22 +4,38 @@
 use std::time::{Duration, Instant};
 
 use super::session::{Session, State};
-use crate::demux::DemuxFacts;
+use crate::demux::{DemuxFacts, Over};
 use crate::label::Label as _;
 use crate::metrics::SessionState;
 use crate::name::Role;
 use crate::peer::Peer;
 use crate::reason::EndReason;
+use crate::session::assignment::Load;
 use crate::session::pending_sessions::PendingSession;
 use crate::session::unreached::{Progress, Unreached};
-use crate::session::{NodeEvent, SessionRecord};
+use crate::session::{LegEnd, NodeEvent, SessionRecord};
 use crate::worker::shared::Shared;
 
 impl Session {
+    /// Why it ends that is over at the demultiplexer.
+    pub(crate) fn reason_over(&self, over: Over) -> EndReason {
+        match over {
+            Over::Silent if self.record.leg.is_some() => EndReason::LegSilent,
+            Over::Silent => EndReason::Silent,
+            // No address that was dialled has answered.
+            Over::NeverConnected if self.facts.opened.is_none() => EndReason::NeverConnected,
+            Over::NeverConnected => EndReason::HandshakeTimeout,
+            Over::Flooded => EndReason::Flooded,
+        }
+    }
+
     /// Why it ends, when it is asked to end for `asked`: before DTLS has completed, how far it came.
     pub(crate) fn reason(&self, asked: EndReason, now: Instant) -> EndReason {
         match self.state {
-            State::Connecting(_) => Progress::Checked.reason(asked, now.saturating_duration_since(self.record.created)),
+            State::Connecting(_) => {
+                let progress = if self.facts.opened.is_some() { Progress::Checked } else { Progress::Nothing };
+                progress.reason(asked, now.saturating_duration_since(self.record.created))
+            }
             State::Publishing(_) | State::Watching(_) => asked,
         }
     }
@@ -33,21 +49,29 @@ impl Session {
         }
     }
 
-    /// Removes the session from the tables that workers share, and reports its end.
-    pub(crate) fn note_end(&self, reason: EndReason, demux: &DemuxFacts, shared: &Shared, now: Instant) {
+    /// Removes the session from the tables that workers share, and from the load of its own; reports its end.
+    pub(crate) fn note_end(
+        &self,
+        reason: EndReason,
+        demux: &DemuxFacts,
+        (shared, load): (&Shared, &Load),
+        now: Instant,
+    ) {
         if reason == EndReason::Closed
             && let Some(listed) = shared.pending_sessions.listed(&self.id)
         {
             shared.client_closed.remember(self.id, listed.credential, now);
         }
         if self.role == Role::Publisher {
+            load.remove_publisher();
             shared.cache_budget.forget(&self.id);
             shared.metrics.fast_start_bytes.set(shared.cache_budget.total() as i64);
         }
         shared.pending_sessions.remove(&self.id);
         shared.events.send(NodeEvent::SessionEnded { session: self.id });
-        shared.metrics.sessions[self.role][self.state.label()].dec();
-        shared.metrics.session_ends[self.role][reason].inc();
+        let class = self.record.class();
+        shared.metrics.sessions[class][self.state.label()].dec();
+        shared.metrics.session_ends[class][reason].inc();
         shared.ended.keep(&self.record, reason, now);
         self.log_end(reason, demux, now);
         warn_of_unreached(&self.record, reason, shared, now);
@@ -60,7 +84,7 @@ impl Session {
             |moment: Option<Instant>| moment.map(|at| milliseconds(at.saturating_duration_since(facts.created)));
         tracing::info!(
             session = %self.id,
-            role = self.role.as_str(),
+            role = self.record.class().as_str(),
             stream = %self.stream,
             reason = reason.as_str(),
             lived_ms = milliseconds(now.saturating_duration_since(facts.created)),
@@ -96,11 +120,11 @@ pub(crate) fn end_waiting(waiting: &PendingSession, asked: EndReason, shared: &S
     let reason = Progress::Nothing.reason(asked, age);
     shared.ended.keep(record, reason, now);
     shared.events.send(NodeEvent::SessionEnded { session: waiting.id });
-    metrics.sessions[waiting.role][SessionState::Waiting].dec();
-    metrics.session_ends[waiting.role][reason].inc();
+    metrics.sessions[record.class()][SessionState::Waiting].dec();
+    metrics.session_ends[record.class()][reason].inc();
     tracing::info!(
         session = %waiting.id,
-        role = waiting.role.as_str(),
+        role = record.class().as_str(),
         stream = %waiting.stream,
         reason = reason.as_str(),
         lived_ms = milliseconds(age),
@@ -121,8 +145,12 @@ pub(crate) fn expire_shared(shared: &Shared, now: Instant) {
     shared.pending_sessions.shrink();
 }
 
-/// Warns the operator, at most once in a while, that a client did not connect.
+/// Warns the operator, at most once in a while, that a client did not connect. Of a leg that this relay dials, that is no
+/// fault of its own addresses.
 fn warn_of_unreached(record: &SessionRecord, reason: EndReason, shared: &Shared, now: Instant) {
+    if matches!(record.leg, Some(LegEnd::Dialling { .. })) {
+        return;
+    }
     let session = Unreached {
         reason,
         client: record.client,

@@ -1,6 +1,7 @@
 //! What a worker writes into the record of each session, about once a second: a few sessions at a time, so that
 //! thousands of them do not delay a packet.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::session::{Session, State};
@@ -17,13 +18,13 @@ use crate::worker::viewing::viewer::Viewer;
 use crate::worker::viewing::viewer_track::ViewerTrack;
 
 /// How often a session's record is updated.
-pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often a publisher's round-trip time is measured.
 pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Sessions updated at a time; more sessions take more steps, spread over the interval.
-pub(crate) const SLICE: usize = 64;
+const SLICE: usize = 64;
 
 /// The highest estimate that is observed, in bytes per second.
 const HIGHEST_ESTIMATE: f64 = 125e6;
@@ -31,14 +32,28 @@ const HIGHEST_ESTIMATE: f64 = 125e6;
 /// Which sessions are updated next, and when.
 #[derive(Debug, Default)]
 pub(crate) struct Sampler {
-    pub(crate) next: usize,
-    pub(crate) due: Option<Instant>,
+    next: usize,
+    due: Option<Instant>,
 }
 
 impl Sampler {
     /// When the engine has something to do.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.due
+    }
+
+    /// The places of the sessions to update, of this number of sessions, if it is time.
+    pub(crate) fn take_due(&mut self, sessions: usize, now: Instant) -> Option<Range<usize>> {
+        self.due.take_if(|due| *due <= now)?;
+        let from = if self.next >= sessions { 0 } else { self.next };
+        self.next = from + SLICE;
+        Some(from..self.next)
+    }
+
+    /// Sets when the next ones are updated, so that all of this number are within [`INTERVAL`].
+    pub(crate) fn schedule(&mut self, sessions: usize, now: Instant) {
+        let looks = sessions.div_ceil(SLICE).max(1) as u32;
+        self.due = (sessions > 0).then(|| now + INTERVAL / looks);
     }
 
     /// There is a session: updates begin if they had stopped.

@@ -43,6 +43,8 @@ pub(crate) struct Session {
     pub(crate) share: Option<Share>,
     /// When its round-trip time was last measured.
     pub(crate) probed: Option<Instant>,
+    /// The port of its own socket, if the relay dials.
+    pub(crate) own_port: Option<u16>,
 }
 
 /// How far a session has come.

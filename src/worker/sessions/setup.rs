@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 use super::session::{Session, SessionFacts, State};
 use crate::bwe::Bitrate;
 use crate::five_tuple::FiveTuple;
-use crate::ice::Admission;
+use crate::ice::{Admission, Leg};
+use crate::label::Label as _;
 use crate::metrics::{Metrics, Phase, SessionState};
+use crate::name::Role;
 use crate::peer::{Certificate, Config as PeerConfig, Peer};
+use crate::session::assignment::Load;
 use crate::session::pending_sessions::PendingSession;
 use crate::srtp::{Keys, Opener, Sealer, SrtpProfile};
 use crate::stream::{Announcement, Publication, Watch};
@@ -29,8 +32,8 @@ pub(crate) enum ConnectedRole {
 
 impl Session {
     /// The session of a client whose first check arrived, and what the demultiplexer admits it by.
-    pub(crate) fn adopt(pending: PendingSession, metrics: &Metrics) -> (Self, Admission) {
-        let PendingSession { id, role, stream, local, negotiated, announcement, record, slot, .. } = pending;
+    pub(crate) fn adopt(pending: PendingSession, metrics: &Metrics, load: &Load) -> (Self, Admission, Option<Leg>) {
+        let PendingSession { id, role, stream, local, negotiated, announcement, record, slot, leg, .. } = pending;
         let admission = Admission { local: local.clone(), remote: negotiated.remote.clone() };
         let session = Self {
             id,
@@ -47,10 +50,15 @@ impl Session {
             slot,
             share: None,
             probed: None,
+            own_port: leg.as_ref().and_then(Leg::own_port),
         };
-        metrics.sessions[role][SessionState::Waiting].dec();
-        metrics.sessions[role][session.state.label()].inc();
-        (session, admission)
+        if role == Role::Publisher {
+            load.add_publisher();
+        }
+        let gauges = &metrics.sessions[session.record.class()];
+        gauges[SessionState::Waiting].dec();
+        gauges[session.state.label()].inc();
+        (session, admission, leg)
     }
 
     /// Notes the first valid check; returns how long the client took to send it.
@@ -96,7 +104,7 @@ impl Session {
         self.facts.profile = Some(keys.local.profile);
         tracing::info!(
             session = %self.id,
-            role = self.role.as_str(),
+            role = self.record.class().as_str(),
             stream = %self.stream,
             protocol = path.map(|path| path.protocol.as_str()),
             remote = path.map(|path| path.remote.to_string()),
@@ -105,9 +113,10 @@ impl Session {
         );
         let took = now.saturating_duration_since(self.facts.opened.unwrap_or(now));
         metrics.setup[Phase::Dtls].observe(took.as_secs_f64());
-        metrics.sessions[self.role][SessionState::Connecting].dec();
-        metrics.sessions[self.role][SessionState::Connected].inc();
-        self.share = Some(Share::new(self.role, metrics.stream(&self.stream)));
+        let class = self.record.class();
+        metrics.sessions[class][SessionState::Connecting].dec();
+        metrics.sessions[class][SessionState::Connected].inc();
+        self.share = Some(Share::new(self.role, class, metrics.stream(&self.stream)));
         Some(entered)
     }
 

@@ -8,12 +8,13 @@ use prometheus::{Counter, IntGauge};
 
 use crate::label::Label as _;
 use crate::metrics::{Direction, LayerPlace, Medium, Metrics, StreamMetrics};
-use crate::name::Role;
+use crate::name::{Role, SessionClass};
 use crate::session::{LayerSeconds, TrackReport};
 
 /// What a connected session adds; dropping it takes it out of the gauges.
 pub(crate) struct Share {
     role: Role,
+    class: SessionClass,
     metrics: Arc<StreamMetrics>,
     /// Counts a viewer with the encoding that it is sent.
     viewed: Option<Viewed>,
@@ -42,11 +43,20 @@ impl Drop for Viewed {
 
 impl Share {
     /// A session that has just connected.
-    pub(crate) fn new(role: Role, metrics: Arc<StreamMetrics>) -> Self {
-        if role == Role::Viewer {
+    pub(crate) fn new(role: Role, class: SessionClass, metrics: Arc<StreamMetrics>) -> Self {
+        if class == SessionClass::Viewer {
             metrics.viewers.inc();
         }
-        Self { role, metrics, viewed: None, seconds: LayerSeconds::default(), bytes: 0, lost: [0; 2], repaired: [0; 2] }
+        Self {
+            role,
+            class,
+            metrics,
+            viewed: None,
+            seconds: LayerSeconds::default(),
+            bytes: 0,
+            lost: [0; 2],
+            repaired: [0; 2],
+        }
     }
 
     /// Counts a viewer with the encoding that it is sent, of a video that has several, and the time since the last call
@@ -114,9 +124,10 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        match self.role {
-            Role::Viewer => self.metrics.viewers.dec(),
-            Role::Publisher => self.metrics.end_publisher(),
+        match (self.role, self.class) {
+            (Role::Publisher, _) => self.metrics.end_publisher(),
+            (Role::Viewer, SessionClass::Viewer) => self.metrics.viewers.dec(),
+            (Role::Viewer, _) => {}
         }
     }
 }

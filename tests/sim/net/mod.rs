@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 pub(crate) use client::NetClient;
 use lane::{Links, Way};
 use sluice::auth::Credential;
+use sluice::five_tuple::FiveTuple;
 use sluice::forward::codec::Codec;
 use sluice::metrics::Metrics;
 use sluice::name::Role;
@@ -39,6 +40,8 @@ pub(crate) struct Net {
     pub(crate) extensions: Vec<Extension>,
     pub(crate) relay: Offline,
     pub(crate) clients: Vec<NetClient>,
+    /// What the relay sends to addresses that no client has.
+    pub(crate) strays: Vec<(FiveTuple, Vec<u8>)>,
     pub(crate) wire: Wire,
     /// What stands between clients and the relay.
     pub(crate) links: Links,
@@ -74,6 +77,7 @@ impl Net {
             application: false,
             extensions: EXTENSIONS.to_vec(),
             clients: Vec::new(),
+            strays: Vec::new(),
             wire: Wire::default(),
             links: Links::default(),
             client_by_address: HashMap::new(),
@@ -128,6 +132,7 @@ impl Net {
             credential: Credential::ANONYMOUS,
             limits: sluice::auth::Limits::default(),
             standby: false,
+            leg: false,
         };
         change(&mut request);
         let created = self.handle().create_at(request, self.now)?;
@@ -175,6 +180,7 @@ impl Net {
     pub(crate) fn run(&mut self, how_long: Duration) {
         let until = self.now + how_long;
         while self.now < until {
+            self.strays.clear();
             self.step(|_, _| true);
             self.now += Duration::from_millis(1);
         }
@@ -213,8 +219,11 @@ impl Net {
             self.pump(number);
         }
         self.relay.turn(&mut self.wire, now);
-        while let Some((to, datagram)) = self.wire.sent.pop_front() {
-            let Some(number) = self.client_by_address.get(&to).copied() else { continue };
+        while let Some((path, datagram)) = self.wire.sent.pop_front() {
+            let Some(number) = self.client_by_address.get(&path.remote).copied() else {
+                self.strays.push((path, datagram));
+                continue;
+            };
             if !self.clients[number].away
                 && passes(number, &datagram)
                 && let Some(datagram) = self.links.send(number, Way::Down, datagram, now)

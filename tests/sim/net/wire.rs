@@ -12,7 +12,7 @@ use super::lane::is_rtp;
 /// What the relay sends, until it is delivered.
 #[derive(Default)]
 pub(crate) struct Wire {
-    pub(crate) sent: VecDeque<(SocketAddr, Vec<u8>)>,
+    pub(crate) sent: VecDeque<(FiveTuple, Vec<u8>)>,
     /// TCP clients whose connections have no room.
     pub(crate) full: HashSet<SocketAddr>,
     /// Runs that the relay handed over, one for each system call.
@@ -45,7 +45,7 @@ impl Outbox for Wire {
             if is_rtp(datagram) {
                 self.record(path.remote, datagram);
             }
-            self.sent.push_back((path.remote, datagram.to_vec()));
+            self.sent.push_back((*path, datagram.to_vec()));
         }
         SendOutcome::Done
     }
