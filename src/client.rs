@@ -1,16 +1,20 @@
 //! A small WHIP and WHEP client (RFC 9725 4.2): posts an offer, finds the session, ends it.
 //!
-//! For `sluice load` and `sluice check-reachability`. It blocks, within the time limits below; callers that need many
+//! For `sluice load`, `sluice check-reachability` and legs. It blocks, within the time limits below; callers that need many
 //! sessions at once use several threads. The rule: a token is sent to the host that it was given for, and not to another
 //! host that a redirect names.
 
+use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER};
-use ureq::http::{Response, StatusCode};
+use ureq::http::{Response, StatusCode, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body};
 use url::Url;
 
@@ -58,6 +62,9 @@ pub(crate) fn endpoint(text: &str) -> Result<String, String> {
     }
 }
 
+/// Decides whether a client may connect to an address to which the host of a URL has led.
+pub(crate) type Admits = Arc<dyn Fn(&str, IpAddr) -> bool + Send + Sync>;
+
 /// Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
@@ -99,6 +106,15 @@ pub enum HttpClientError {
         url: String,
         /// Which limit passed.
         cause: Box<ureq::Error>,
+    },
+    /// Its address may not be used.
+    #[error(
+        "{url} leads to an address of this machine, of its link or of its cloud, which is not used: if that is meant, list \
+         its network or name in --leg-allow"
+    )]
+    NotAllowed {
+        /// The URL of the request.
+        url: String,
     },
     /// Its certificate is not trusted.
     #[error(
@@ -156,18 +172,14 @@ pub enum HttpClientError {
 impl HttpClient {
     /// A client that sends this bearer token, if any, and trusts these authorities, or the public ones.
     pub fn new(token: Option<&str>, authorities: Option<&Authorities>) -> Self {
-        let roots = authorities.map_or(RootCerts::WebPki, |own| RootCerts::Specific(Arc::clone(&own.0)));
-        let config = Agent::config_builder()
-            .timeout_global(Some(DEADLINE))
-            .http_status_as_error(false)
-            // Redirects are followed by this client itself: method, body and token have rules of their own.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .tls_config(TlsConfig::builder().root_certs(roots).build())
-            .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Self { agent: config.into(), authorization: token.map(|token| format!("Bearer {token}")) }
+        Self { agent: config(authorities).into(), authorization: authorization(token) }
+    }
+
+    /// The same, which connects only to addresses that are admitted, also after a redirect.
+    pub(crate) fn reaching(token: Option<&str>, authorities: Option<&Authorities>, admits: Admits) -> Self {
+        let resolver = Checked { admits, inner: DefaultResolver::default() };
+        let agent = Agent::with_parts(config(authorities), DefaultConnector::default(), resolver);
+        Self { agent, authorization: authorization(token) }
     }
 
     /// Posts an offer to an endpoint.
@@ -213,6 +225,62 @@ impl HttpClient {
     }
 }
 
+fn config(authorities: Option<&Authorities>) -> ureq::config::Config {
+    let roots = authorities.map_or(RootCerts::WebPki, |own| RootCerts::Specific(Arc::clone(&own.0)));
+    Agent::config_builder()
+        .timeout_global(Some(DEADLINE))
+        .http_status_as_error(false)
+        // Redirects are followed by this client itself: method, body and token have rules of their own.
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+fn authorization(token: Option<&str>) -> Option<String> {
+    token.map(|token| format!("Bearer {token}"))
+}
+
+/// Resolves names, and keeps the addresses that are admitted.
+struct Checked {
+    admits: Admits,
+    inner: DefaultResolver,
+}
+
+impl std::fmt::Debug for Checked {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Checked").finish_non_exhaustive()
+    }
+}
+
+impl Resolver for Checked {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let mut admitted = self.inner.empty();
+        for address in &self.inner.resolve(uri, config, timeout)? {
+            if (self.admits)(host, address.ip()) {
+                admitted.push(*address);
+            }
+        }
+        match admitted.is_empty() {
+            true => Err(ureq::Error::Io(io::Error::other(NotAdmitted))),
+            false => Ok(admitted),
+        }
+    }
+}
+
+/// A name leads only to addresses that are not admitted.
+#[derive(Debug, thiserror::Error)]
+#[error("its addresses are not admitted")]
+struct NotAdmitted;
+
 fn created(
     url: &Url,
     location: Option<Url>,
@@ -230,6 +298,11 @@ fn created(
 
 /// Why there is no usable answer.
 fn no_answer(url: &Url, cause: ureq::Error) -> HttpClientError {
+    if let ureq::Error::Io(error) = &cause
+        && error.get_ref().is_some_and(|inner| inner.is::<NotAdmitted>())
+    {
+        return HttpClientError::NotAllowed { url: url.to_string() };
+    }
     let tls = match &cause {
         ureq::Error::Rustls(error) => Some(error),
         ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()),
@@ -368,6 +441,19 @@ pub(crate) mod tests {
         assert_eq!(created.location, format!("{target}/whip/session/8"));
         let request = &requests.join().unwrap()[0];
         assert!(request.ends_with("offer") && !request.contains("secret"), "{request}");
+    }
+
+    #[test]
+    fn an_address_that_is_not_admitted_is_not_connected_to_not_even_by_a_redirect() {
+        let headers = "location: http://localhost:1/session\r\n";
+        let (origin, requests) = serve(vec![response("307 Temporary Redirect", headers, "")]);
+        let client = |admits: fn(&str, IpAddr) -> bool| HttpClient::reaching(None, None, Arc::new(admits));
+        let error = client(|_, _| false).post(&format!("{origin}/whip/cam"), "").unwrap_err();
+        assert!(matches!(error, HttpClientError::NotAllowed { .. }), "{error}");
+        let error = client(|host, _| host == "127.0.0.1").post(&format!("{origin}/whip/cam"), "").unwrap_err();
+        let HttpClientError::NotAllowed { url } = error else { panic!("{error}") };
+        assert!(url.starts_with("http://localhost:1/"), "{url}");
+        assert_eq!(requests.join().unwrap().len(), 1);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod file;
 mod nearest;
 mod setting;
 mod show;
+mod tables;
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ pub(crate) use setting::variable;
 pub use show::table;
 
 use crate::setting::file_advice;
-use crate::{auth, cluster, http, log, worker};
+use crate::{auth, cluster, http, legs, log, worker};
 
 /// All settings, section by section.
 #[derive(clap::Args)]
@@ -40,6 +41,8 @@ struct Settings {
     #[command(flatten)]
     cluster: cluster::Settings,
     #[command(flatten)]
+    legs: legs::Settings,
+    #[command(flatten)]
     log: log::Settings,
 }
 
@@ -54,6 +57,8 @@ pub struct Config {
     pub worker: worker::Config,
     /// The directory.
     pub cluster: cluster::Config,
+    /// Pulls and pushes.
+    pub legs: legs::Config,
     /// The log filter.
     pub log: EnvFilter,
 }
@@ -65,6 +70,7 @@ impl Default for Config {
             auth: auth::Config::default(),
             worker: worker::Config::default(),
             cluster: cluster::Config::default(),
+            legs: legs::Config::default(),
             log: EnvFilter::new(log::DEFAULT),
         }
     }
@@ -80,6 +86,7 @@ impl TryFrom<Settings> for Config {
             auth: settings.auth.into(),
             worker: settings.media.into(),
             cluster: settings.cluster.into(),
+            legs: settings.legs.into(),
             log: log::filter(&settings.log.filter)?,
         };
         auth::check(&config.auth)?;

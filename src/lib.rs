@@ -23,6 +23,7 @@
 //! | Worker, Turn | one thread, one UDP socket, the peers that live on it; one pass of its event loop |
 //! | Assignment, Steering | which worker a session lives on; the list by which the kernel delivers a client's datagrams to that worker |
 //! | Node | one sluice process |
+//! | Leg | a session between two servers of which one is the client: it pulls a stream from the other, or pushes one to it |
 //!
 //! # One picture
 //!
@@ -113,6 +114,7 @@
 //! | `http` | WHIP, WHEP, session resources, API, pages and metrics over HTTP |
 //! | `load` | synthetic publishers and viewers and their report (`sluice load`) |
 //! | `reachability` | tries a relay's addresses from another machine (`sluice check-reachability`) |
+//! | `legs` | pulls of streams from other servers, pushes to them |
 //! | `cluster` | which node has which stream: the directory that the nodes of a cluster share |
 //! | `node` | what HTTP talks to: sessions begin, restart and end by its handle |
 //! | `worker` | the media threads: one thread, one UDP socket and its peers each |
@@ -158,6 +160,8 @@ pub mod stop;
 pub mod http;
 pub mod load;
 pub mod reachability;
+
+pub mod legs;
 
 pub mod cluster;
 pub mod node;

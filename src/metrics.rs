@@ -18,9 +18,10 @@ use prometheus::{Counter, CounterVec, Histogram, HistogramOpts, IntCounter, IntG
 
 pub(crate) use label::{
     AccessCall, AccessRefusal, Answer, Closing, ConnectionKind, Direction, EventName, Family, Handshake, IceTcpClosing,
-    LimitName, NoPlace, Ordered, Phase, Probe, Refusal, Resend, Route, SessionState, Status, Takeover,
+    LegFailure, LegStage, LimitName, NoPlace, Ordered, Phase, Probe, Refusal, Resend, Route, SessionState, Status,
+    Takeover,
 };
-pub use label::{DirectoryState, LayerPlace, Medium};
+pub use label::{DirectoryState, LayerPlace, LegDirection, Medium};
 
 pub(crate) use cluster::ClusterMetrics;
 pub(crate) use streams::StreamMetrics;
@@ -53,6 +54,10 @@ pub struct Metrics {
     pub(crate) streams: IntGauge,
     /// Current sessions.
     pub(crate) sessions: Family<SessionClass, Family<SessionState, IntGauge>>,
+    /// Configured legs by what they do.
+    pub(crate) legs: Family<LegDirection, Family<LegStage, IntGauge>>,
+    /// How often legs have failed.
+    pub(crate) leg_failures: Family<LegFailure, IntCounter>,
     /// Duration of each phase of a session's set-up in seconds.
     pub(crate) setup: Family<Phase, Histogram>,
     /// Sessions that ended.
@@ -164,6 +169,8 @@ impl Metrics {
         Self {
             streams: gauge(into, "sluice_streams", "Streams that have a publisher or a viewer."),
             sessions: gauges(into, "sluice_sessions", "Current sessions."),
+            legs: gauges(into, "sluice_legs", "Configured legs (--pull, --push) by what they do."),
+            leg_failures: counters(into, "sluice_leg_failures_total", "Failures of configured legs."),
             setup: histograms(
                 into,
                 "sluice_session_setup_seconds",

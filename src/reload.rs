@@ -1,4 +1,4 @@
-//! Applies a changed configuration while the relay runs (SIGHUP): the log filter and the tokens. The files of the
+//! Applies a changed configuration while the relay runs (SIGHUP): the log filter, the tokens, pulls and pushes. The files of the
 //! certificate are read again too.
 //!
 //! The rule: sessions are not affected, and the relay never ends because of a reload. A file that cannot be read or is
@@ -61,6 +61,9 @@ impl Reload {
         }
         if changes.iter().any(|changed| changed.section == "log") {
             self.log.set(config.log).map_err(|_| ReloadError::Log)?;
+        }
+        if changes.iter().any(|changed| changed.section == "legs") {
+            self.node.legs().replace(config.legs);
         }
         self.in_force.take_up(&newer);
         Ok(changes)

@@ -16,6 +16,7 @@ use tracing::info;
 use crate::advertise::{self, Advertised};
 use crate::auth::{self, Access};
 use crate::config::Config;
+use crate::legs::Legs;
 use crate::metrics::{ClusterMetrics, Metrics};
 use crate::state_dir::StateDir;
 use crate::worker::net::socket::open;
@@ -37,6 +38,7 @@ pub struct Server {
     advertised: Arc<Advertised>,
     node: Arc<http::Node>,
     directory: Arc<cluster::Directory>,
+    legs: Legs,
     /// Those of a cluster, if it is a node of one.
     cluster_metrics: Option<ClusterMetrics>,
     http: std::net::TcpListener,
@@ -174,7 +176,8 @@ impl Server {
         access.log();
         let http_config = http::Config { listen: addresses.http, ..config.http.clone() };
         let cluster_metrics = config.cluster.is_shared().then(|| metrics.cluster());
-        let nodes = (node::Handle::of(&workers), Arc::clone(&directory));
+        let legs = Legs::new(config.legs.clone(), node::Handle::of(&workers), Arc::clone(&metrics));
+        let nodes = (node::Handle::of(&workers), Arc::clone(&directory), legs.clone());
         let node = Arc::new(http::Node::new(&http_config, access, tls, nodes, metrics));
         node.log_self_check();
         let drain = config.worker.drain;
@@ -184,6 +187,7 @@ impl Server {
             advertised,
             node,
             directory,
+            legs,
             cluster_metrics,
             http,
             admin,
@@ -262,6 +266,7 @@ impl Server {
         let media = node::Handle::of(&self.workers);
         let claiming = cluster::run(self.directory, media.clone(), self.cluster_metrics, until_stopped());
         tasks.push(tokio::spawn(claiming));
+        self.legs.start();
         // 1. Refuse new sessions, also in /readyz. Existing sessions continue.
         let drained = async {
             drain.await;
@@ -276,6 +281,7 @@ impl Server {
         }
         info!("stopping");
         media.drain();
+        self.legs.stop().await;
         // 2. End every session and notify its peer. Joining threads blocks, so it is not done on the runtime.
         let workers = self.workers;
         let stopping = tokio::task::spawn_blocking(move || workers.stop());

@@ -29,6 +29,7 @@ const ROWS: &[&[&str]] = &[
     &["http"],
     &["load"],
     &["reachability"],
+    &["legs"],
     &["cluster"],
     &["node"],
     &["worker"],

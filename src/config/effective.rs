@@ -102,7 +102,7 @@ impl Changed {
 }
 
 fn is_live(section: &str) -> bool {
-    ["auth", "log"].contains(&section)
+    ["auth", "legs", "log"].contains(&section)
 }
 
 impl Effective {

@@ -10,10 +10,11 @@ use toml::de::{DeTable, DeValue};
 use super::ConfigError;
 use super::nearest::nearest;
 use super::setting::{self, MASK, Origin, Setting, Value, parser};
+use super::tables;
 use crate::setting::{in_plain_words, read_text};
 
 /// A complaint, and the byte that it is about.
-type Wrong = (usize, String);
+pub(super) type Wrong = (usize, String);
 
 /// The values in a file, by the id of their setting.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Value>, ConfigError> {
@@ -37,6 +38,22 @@ fn values(text: &str) -> Result<BTreeMap<String, Value>, Wrong> {
     for (section, content) in document.get_ref() {
         let at = section.span().start;
         let section = section.get_ref().as_ref();
+        if let Some(tables) = tables::of(section, content.get_ref()) {
+            let setting =
+                known.iter().find(|it| it.key() == section).ok_or_else(|| (at, no_key(&known, "", section)))?;
+            let mut words = Vec::new();
+            for table in tables {
+                let at = table.span().start;
+                let word = tables::word(section, table.get_ref()).map_err(|what| (at, what))?;
+                // Without the value, which may contain a password.
+                complaint(setting, std::slice::from_ref(&word))
+                    .map_or(Ok(()), |why| Err((at, format!("[[{section}]]: {why}"))))?;
+                words.push(word);
+            }
+            let origin = Origin::File(line_of(text, tables.first().map_or(at, |table| table.span().start)));
+            take(&mut values, setting, Value { words, origin }).map_err(|what| (at, what))?;
+            continue;
+        }
         let Some(keys) = content.get_ref().as_table().filter(|_| is_section(&known, section)) else {
             return Err((at, no_section(&known, section, content.get_ref())));
         };
@@ -48,10 +65,21 @@ fn values(text: &str) -> Result<BTreeMap<String, Value>, Wrong> {
             let words = words(value.get_ref()).map_err(|what| (at, format!("{} {what}", setting.path())))?;
             check(setting, &words).map_err(|what| (at, format!("{}: {what}", setting.path())))?;
             let origin = Origin::File(line_of(text, at));
-            values.insert(setting.id().to_owned(), Value { words: setting.split(words), origin });
+            let value = Value { words: setting.split(words), origin };
+            take(&mut values, setting, value).map_err(|what| (at, what))?;
         }
     }
     Ok(values)
+}
+
+/// Takes the value of a setting, unless it has one.
+fn take(values: &mut BTreeMap<String, Value>, setting: &Setting, value: Value) -> Result<(), String> {
+    match values.insert(setting.id().to_owned(), value) {
+        None => Ok(()),
+        Some(_) => {
+            Err(format!("[[{}]] and {} are the same setting: write one of the two", setting.key(), setting.path()))
+        }
+    }
 }
 
 /// A value as its flag would take it; an array is several values.
@@ -82,15 +110,20 @@ fn check(setting: &Setting, words: &[String]) -> Result<(), String> {
     if setting.is_secret() && words.iter().any(|word| word == MASK) {
         return Err("this is a masked secret: write the secret here, or remove the line".to_owned());
     }
+    let Some(why) = complaint(setting, words) else { return Ok(()) };
+    Err(if setting.is_secret() { why } else { format!("{:?}: {why}", words.join(",")) })
+}
+
+/// What is wrong with a value, without showing it.
+fn complaint(setting: &Setting, words: &[String]) -> Option<String> {
     let flags = words.iter().map(|word| format!("{}={word}", setting.flag()));
-    let Err(error) = parser().try_get_matches_from(flags) else { return Ok(()) };
-    let why = match error.source() {
+    let error = parser().try_get_matches_from(flags).err()?;
+    Some(match error.source() {
         Some(source) => in_plain_words(&source.to_string()),
         None if words.len() > 1 => "write one value, not an array".to_owned(),
         None if setting.shape() == "BOOL" => "write true or false".to_owned(),
         None => format!("write {}", setting.shape()),
-    };
-    Err(if setting.is_secret() { why } else { format!("{:?}: {why}", words.join(",")) })
+    })
 }
 
 fn is_section(known: &[Setting], name: &str) -> bool {

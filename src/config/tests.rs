@@ -85,6 +85,22 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
 }
 
 #[test]
+fn pulls_and_pushes_are_tables_of_the_file_or_values_of_a_flag() {
+    let text = "[[pull]]\nstream = 'a'\nurl = 'https://x.example/whep/a'\nmode = 'on-demand'\ntoken-env = 'T'\n\
+        [[pull]]\nstream = 'b'\nurl = 'http://10.0.0.1/whep/b'\n[[push]]\nstream = 'c'\nurl = 'http://10.0.0.1/whip/c'\n";
+    let effective = with_file(text, &[]).unwrap();
+    let configured = effective.config().unwrap().legs.configured;
+    let streams: Vec<String> = configured.iter().map(|leg| leg.stream.to_string()).collect();
+    assert_eq!(streams, ["a", "b", "c"]);
+    assert_eq!((configured[0].mode, configured[1].mode), (legs::Mode::OnDemand, legs::Mode::Always));
+    let again = with_file(&effective.to_toml(), &[]).unwrap().config().unwrap().legs.configured;
+    assert_eq!(again, configured, "what check-config prints is read");
+    let flags = with_file(text, &["--pull", "d=http://10.0.0.1/whep/d mode=on-demand"]).unwrap().config().unwrap();
+    assert_eq!(flags.legs.configured[0].stream.to_string(), "d");
+    assert_eq!(flags.legs.configured.len(), 2, "flags replace the pulls of the file, and leave its pushes");
+}
+
+#[test]
 fn an_error_in_the_file_is_one_sentence_with_its_line_and_without_secrets() {
     for (text, line, part) in [
         ("[http]\nhtpp = '127.0.0.1:1'\n", 2, "http.htpp is not a setting"),
@@ -114,6 +130,13 @@ fn an_error_in_the_file_is_one_sentence_with_its_line_and_without_secrets() {
         ("[media]\nworkers = 'many'\n", 2, "write a whole number"),
         ("[media]\nadvertise = ['a example']\n", 2, "203.0.113.7"),
         ("[media]\nworkers = 1\nworkers = 2\n", 3, "duplicate key"),
+        ("[[pull]]\nstream = 'cam'\n", 1, "needs stream"),
+        ("[[pull]]\nstream = 'cam'\nurl = 'ftp://a'\n", 1, "write it like cam=https://"),
+        ("[[pull]]\nstream = 'cam'\nurl = 'http://a/b'\ntoken = 'hunter2'\n", 1, "token-file=FILE"),
+        ("[[push]]\nstream = 'cam'\nurl = 'http://a/b'\nmode = 'always'\n", 1, "cam=https://example.org/whip/cam"),
+        ("[[push]]\nstream = 'cam'\nurl = 1\n", 1, "a text without spaces"),
+        ("[[pull]]\nstream = 'a'\nurl = 'http://a/b'\n[legs]\npull = ['a=http://a/b']\n", 1, "the same setting"),
+        ("[pull]\nstream = 'cam'\n", 1, "[legs]"),
     ] {
         let (at, error) = complaint(text);
         assert!(error.contains(part) && at == line, "{text:?}: line {at}: {error}");

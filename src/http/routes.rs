@@ -14,7 +14,7 @@ use axum::{Extension, Router};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::api::{document, node, nodes, operations, revocations, sessions, streams};
+use super::api::{document, legs, node, nodes, operations, revocations, sessions, streams};
 use super::endpoints::{events, layer, offer, session};
 use super::error::Problem;
 use super::guard::{allow, cors, failures, host, limit, observe, proxy, query_token};
@@ -41,6 +41,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(document::get)) // /api/openapi.json
         .routes(routes!(node::get)) // /api/node
         .routes(routes!(nodes::list)) // /api/nodes
+        .routes(routes!(legs::list)) // /api/legs
         .routes(routes!(streams::list)) // /api/streams
         .routes(routes!(streams::get)) // /api/streams/{stream}
         .routes(routes!(sessions::list)) // /api/sessions
@@ -115,8 +116,8 @@ async fn not_found() -> Problem {
 
 async fn not_for_admin() -> Problem {
     Problem::NotFound(
-        "this is the admin address: it has /api/openapi.json, /api/node, /api/nodes, /api/streams, \
-         /api/sessions, /api/revocations, /metrics, /healthz and /readyz",
+        "this is the admin address: it has /api/openapi.json, /api/node, /api/nodes, /api/legs, \
+         /api/streams, /api/sessions, /api/revocations, /metrics, /healthz and /readyz",
     )
 }
 

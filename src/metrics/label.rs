@@ -71,6 +71,56 @@ label! {
 }
 
 label! {
+    /// Which way media flows on a leg: see the module `legs`.
+    pub LegDirection = "direction" {
+        /// From another server.
+        Pull = "pull",
+        /// To another server.
+        Push = "push",
+    }
+}
+
+label! {
+    /// What a configured leg does.
+    pub(crate) LegStage = "state" {
+        /// Nothing wants it.
+        Idle = "idle",
+        /// The other server is being asked, or the session has not connected yet.
+        Connecting = "connecting",
+        /// It runs.
+        Connected = "connected",
+        /// It has failed, and is tried again after a pause.
+        Failed = "failed",
+    }
+}
+
+label! {
+    /// Why a leg does not run.
+    pub(crate) LegFailure = "reason" {
+        /// The other server cannot be reached, or does not answer.
+        Unreachable = "unreachable",
+        /// The other server wants another token (401, 403).
+        Unauthorized = "unauthorized",
+        /// The other server has no such endpoint or stream (404, 410).
+        NotFound = "not_found",
+        /// The other server answered another error.
+        Refused = "refused",
+        /// Its answer is not usable.
+        Answer = "answer",
+        /// Its address may not be used, or it names none.
+        Address = "address",
+        /// The token of the leg cannot be read.
+        Token = "token",
+        /// This relay takes no session.
+        Here = "here",
+        /// No connection for media came about.
+        NotConnected = "not_connected",
+        /// It ran, and its session ended.
+        Lost = "lost",
+    }
+}
+
+label! {
     /// How well a node follows the directory of its cluster.
     pub DirectoryState = "state" {
         /// It has read everything, and reads its own heartbeat.

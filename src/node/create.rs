@@ -125,7 +125,7 @@ impl Handle {
         if request.role == Role::Publisher {
             return Ok(offer.answer_publisher(local)?);
         }
-        if shared.config.refuse_early_viewers && !shared.registry.is_published(&request.stream) {
+        if shared.config.refuse_early_viewers && !request.expected && !shared.registry.is_published(&request.stream) {
             return Err(CreateError::NotPublished { retry_after: RETRY_AFTER });
         }
         Ok(offer.answer_viewer(local, &shared.registry.formats(&request.stream))?)

@@ -39,6 +39,8 @@ pub struct Create {
     pub standby: bool,
     /// A leg: another relay is the client.
     pub leg: bool,
+    /// A leg brings the stream, so that a viewer may wait for it even where early viewers are refused.
+    pub expected: bool,
 }
 
 /// A session that waits for its first packet.

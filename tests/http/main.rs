@@ -18,6 +18,7 @@ mod hosts;
 mod jwt;
 mod layer;
 mod leases;
+mod legs;
 mod limits;
 mod media;
 mod openapi;

@@ -11,6 +11,7 @@ mod nats_server;
 mod cluster;
 mod command_line;
 mod drain;
+mod legs;
 mod load;
 mod log;
 mod stuck;

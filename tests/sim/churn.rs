@@ -204,6 +204,7 @@ impl Churn {
             limits: sluice::auth::Limits::default(),
             standby: false,
             leg: false,
+            expected: false,
         });
         if matches!(refused.expect_err("it is no offer"), CreateError::TooManySessions { .. }) {
             self.refused += 1;

@@ -285,6 +285,7 @@ fn remote_candidates_are_never_dialled() {
         limits: sluice::auth::Limits::default(),
         standby: false,
         leg: false,
+        expected: false,
     });
     assert!(created.is_ok(), "{created:?}");
     for _ in 0..20_000 {

@@ -272,6 +272,7 @@ fn the_answer_names_the_bitrate_limit_to_publishers_only() {
             limits: sluice::auth::Limits::default(),
             standby: false,
             leg: false,
+            expected: false,
         };
         net.handle().create_at(request, net.now).unwrap().answer
     };

@@ -6,6 +6,7 @@
 pub(super) mod administrator;
 mod cluster_stream;
 pub(super) mod document;
+pub(super) mod legs;
 pub(super) mod node;
 pub(super) mod nodes;
 pub(super) mod operations;

@@ -215,7 +215,11 @@ async fn create(offer: PostedOffer, role: Role) -> Result<Response, Problem> {
         limits: grant.limits(),
         standby: role == Role::Publisher && wants_standby(parts.uri.query())?,
         leg: false,
+        expected: shared.legs.brings(grant.stream()),
     })?;
+    if role == Role::Viewer {
+        shared.legs.want(grant.stream());
+    }
     if let Some(holder) = grant.holder() {
         shared.leases.keep(created.session, holder);
     }

@@ -24,6 +24,7 @@ use crate::http::ice_servers::IceServers;
 use crate::http::listener::accept::{Entry, Timing};
 use crate::http::listener::limits::Limits;
 use crate::http::tls::{PlainHttp, Tls};
+use crate::legs::Legs;
 use crate::metrics::Metrics;
 use crate::node::Handle;
 
@@ -32,6 +33,7 @@ pub struct Node {
     pub(in crate::http) access: Arc<Access>,
     pub(in crate::http) media: Handle,
     pub(in crate::http) directory: Arc<Directory>,
+    pub(in crate::http) legs: Legs,
     pub(in crate::http) metrics: Arc<Metrics>,
     pub(in crate::http) rendered: Rendered,
     pub(in crate::http) event_streams: EventStreams,
@@ -68,7 +70,7 @@ impl Node {
         config: &Config,
         access: Access,
         tls: Option<Tls>,
-        (media, directory): (Handle, Arc<Directory>),
+        (media, directory, legs): (Handle, Arc<Directory>, Legs),
         metrics: Arc<Metrics>,
     ) -> Self {
         let access = Arc::new(access);
@@ -78,6 +80,7 @@ impl Node {
             media_by_http: (media.has_ice_tcp() && config.takes_media()).then_some(config.listen),
             media,
             directory,
+            legs,
             rendered: Rendered::default(),
             event_streams: EventStreams::new(Arc::clone(&metrics)),
             leases: Leases::default(),
@@ -114,6 +117,11 @@ impl Node {
     /// Decides what a request may do.
     pub(crate) fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// Pulls and pushes.
+    pub(crate) fn legs(&self) -> &Legs {
+        &self.legs
     }
 
     /// Logs which addresses clients try for media, and what looks wrong with them.

@@ -110,6 +110,7 @@ impl Nodes {
             limits: sluice::auth::Limits::default(),
             standby: false,
             leg: true,
+            expected: false,
         };
         let created = self.nodes[other].handle().create_at(request, now).expect("the offer is answered");
         let dial = dial(local, role, &created.answer, candidates);

@@ -133,6 +133,7 @@ impl Net {
             limits: sluice::auth::Limits::default(),
             standby: false,
             leg: false,
+            expected: false,
         };
         change(&mut request);
         let created = self.handle().create_at(request, self.now)?;

@@ -1,0 +1,35 @@
+//! The configuration of legs.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::allowed::Allowed;
+use super::configured::Configured;
+use crate::client::Authorities;
+
+/// The configuration of legs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What to pull and to push.
+    pub configured: Vec<Configured>,
+    /// Addresses that are used besides ordinary ones.
+    pub allowed: Allowed,
+    /// The authorities of the servers' certificates, if not the public ones.
+    pub authorities: Option<Authorities>,
+    /// How long a pull on demand goes on after the last viewer.
+    pub idle: Duration,
+    /// The shortest and the longest pause before a leg is tried again.
+    pub pauses: RangeInclusive<Duration>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            configured: Vec::new(),
+            allowed: Allowed::default(),
+            authorities: None,
+            idle: Duration::from_secs(30),
+            pauses: Duration::from_millis(250)..=Duration::from_secs(15),
+        }
+    }
+}
