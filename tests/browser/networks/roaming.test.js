@@ -15,17 +15,6 @@ const CAMERA = ['camera', 'microphone'];
 const MOVED = 1500; // milliseconds from the first check on the new path until media moves; a second, and what a busy machine adds
 const GAP = 8000; // milliseconds without a frame; the page would open another session after that
 
-/** Runs in the watch page: notes when each frame is shown. */
-function noteFrames() {
-  const video = document.querySelector('video');
-  window.shown = [];
-  const note = () => {
-    window.shown.push(performance.timeOrigin + performance.now());
-    video.requestVideoFrameCallback(note);
-  };
-  video.requestVideoFrameCallback(note);
-}
-
 /** A publisher and a viewer, of which `role` is the client behind the router, `client` its page. */
 class Scene {
   restarts = 0;
@@ -46,7 +35,7 @@ class Scene {
     await scene.publisher.says('live');
     scene.viewer = await open('viewer', '/watch/hall');
     await scene.viewer.framesDecoded(30);
-    await scene.viewer.tab.evaluate(noteFrames);
+    await scene.viewer.noteFrames();
     scene.client = scene[role];
     scene.client.tab.on('request', (request) => (scene.restarts += request.method() === 'PATCH'));
     return scene;
@@ -80,8 +69,7 @@ class Scene {
     change();
     await until('the path has moved', async () => isNew(await this.path()));
     await this.viewer.framesDecoded(30);
-    const shown = (await this.viewer.tab.evaluate(() => window.shown)).filter((at) => at >= changed - 200);
-    const gap = Math.max(...shown.slice(1).map((at, place) => at - shown[place]));
+    const gap = await this.viewer.longestGap(changed);
     const first = checks().find((check) => check.at > changed && isNew(check)).at;
     // Two programs read the clock: the relay's time may be the earlier one.
     const moved = Math.max(first, this.moves(session).find((at) => at >= changed));

@@ -8,7 +8,7 @@ import { PROBE_PAGE } from '../support/probe.js';
 import { Scope } from '../support/table.js';
 import { FAILURES } from './cluster.js';
 import { readme } from './readme.js';
-import * as rows from './rows.js';
+import * as directory from './directory.js';
 import { Scene } from './scene.js';
 
 /** Rows for each way of failing. */
@@ -17,16 +17,16 @@ const each = (name, event, measure, ways = ['kill', 'stop', 'cut']) =>
 
 const TABLE = [
   ['readme', 'the lines of README, More than one machine', readme],
-  ...each('directory', 'directory gone for 60 s', (at, way) => rows.directoryGone(at, { way, seconds: 60 })),
-  ...each('directory-3', 'three servers of the directory gone for 60 s', (at, way) => rows.directoryGone(at, { way, seconds: 60, servers: 3 })),
-  ...each('leader', 'leader of three servers of the directory gone', (at, way) => rows.leaderGone(at, { way })),
-  ['node-cut', 'one node cut off from the directory for 30 s', (at) => rows.nodeCut(at, { seconds: 30 })],
-  ['origin-cut', 'origin cut off from the directory, another node claims its stream', (at) => rows.originCut(at)],
+  ...each('directory', 'directory gone for 60 s', (at, way) => directory.directoryGone(at, { way, seconds: 60 })),
+  ...each('directory-3', 'three servers of the directory gone for 60 s', (at, way) => directory.directoryGone(at, { way, seconds: 60, servers: 3 })),
+  ...each('leader', 'leader of three servers of the directory gone', (at, way) => directory.leaderGone(at, { way })),
+  ['node-cut', 'one node cut off from the directory for 30 s', (at) => directory.nodeCut(at, { seconds: 30 })],
+  ['origin-cut', 'origin cut off from the directory, another node claims its stream', (at) => directory.originCut(at)],
 ];
 
 const CORE = [
   ['core-readme', 'the lines of README, More than one machine', readme],
-  ['core-directory', 'directory gone for 4 s (kill -9)', (at) => rows.directoryGone(at, { way: 'kill', seconds: 4 })],
+  ['core-directory', 'directory gone for 4 s (kill -9)', (at) => directory.directoryGone(at, { way: 'kill', seconds: 4 })],
 ];
 
 const wanted = process.argv.slice(2);

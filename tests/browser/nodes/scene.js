@@ -36,6 +36,18 @@ export class Scene {
     return this.probe.facts(number);
   }
 
+  /** How long after `sent`, milliseconds since 1970, a viewer got the first audio, and was shown the first frame of this width. */
+  firstOf(viewer, width, sent) {
+    let audio;
+    return until(`${viewer.name} shows frames of another publisher`, async () => {
+      const { clock, shown, inbound } = await this.facts(viewer);
+      const heard = inbound.audio?.lastPacketReceivedTimestamp;
+      if (heard >= sent) audio ??= heard - sent;
+      const frame = shown.find((one) => one.width === width);
+      return frame && audio !== undefined && { audio, video: frame.at + clock - sent };
+    }, { every: 20 });
+  }
+
   /** Waits until the node has a live publisher of the stream. */
   live(node, stream) {
     return until(`${stream} is live at ${node.letter}`, async () => {

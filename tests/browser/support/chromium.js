@@ -54,6 +54,17 @@ async function readStatistics() {
   };
 }
 
+/** Runs in the watch page: notes when each frame is shown. */
+function noteFrames() {
+  const video = document.querySelector('video');
+  window.shown = [];
+  const note = () => {
+    window.shown.push(performance.timeOrigin + performance.now());
+    video.requestVideoFrameCallback(note);
+  };
+  video.requestVideoFrameCallback(note);
+}
+
 /** One page of the relay in a context of its own, and questions about what it plays and sends. */
 export class Page {
   /**
@@ -103,6 +114,17 @@ export class Page {
       const start = before && now.count === before.count ? (before.inbound.video?.framesDecoded ?? 0) : 0;
       return (now.inbound.video?.framesDecoded ?? 0) >= start + more;
     }, options);
+  }
+
+  /** From now on the watch page notes when it shows frames, for `longestGap`. */
+  noteFrames() {
+    return this.tab.evaluate(noteFrames);
+  }
+
+  /** The longest time between two frames since `from`, milliseconds since 1970. */
+  async longestGap(from) {
+    const shown = (await this.tab.evaluate(() => window.shown)).filter((at) => at >= from - 200);
+    return Math.max(...shown.slice(1).map((at, place) => at - shown[place]));
   }
 
   /** How many packets of this inbound stream are missing, without those that were dropped at a socket of this machine. */

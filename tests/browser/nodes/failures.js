@@ -1,0 +1,81 @@
+// The rows about nodes that fail: what viewers elsewhere see, and those of the node itself.
+
+import { setTimeout as pause } from 'node:timers/promises';
+
+import { Page } from '../support/chromium.js';
+import { atMost } from '../support/table.js';
+import { until } from '../support/until.js';
+import { Balancer } from './balancer.js';
+import { FAILURES } from './cluster.js';
+import { holds } from './figures.js';
+import { longestGap, Scene } from './scene.js';
+
+/** The origin fails; its encoder posts to another node a second later. */
+export async function originGone(at, { way }) {
+  const scene = await Scene.open(at, { nodes: 3 });
+  const { cluster, cluster: { nodes: [a, b, c], mesh } } = scene;
+  const encoder = scene.publish(a, 'cam', { width: 640 });
+  const viewers = [await scene.watch(c, 'cam'), await scene.watch(b, 'cam')];
+  await cluster.inStep();
+
+  const firstMedia = await mesh.watchMedia(mesh.own, b.host);
+  await cluster.fail(way, [a]);
+  await encoder.stop('SIGKILL');
+  await pause(1000);
+  scene.publish(b, 'cam', { width: 480 });
+  const sent = await firstMedia();
+  const seen = await Promise.all(viewers.map((viewer) => scene.firstOf(viewer, 480, sent)));
+  await pause(2000);
+  const facts = await Promise.all(viewers.map((viewer) => scene.facts(viewer)));
+  return viewers.flatMap(({ name }, place) => [
+    atMost(`first frame after the encoder's first packet, ${name}`, seen[place].video, 500),
+    atMost(`first audio after the encoder's first packet, ${name}`, seen[place].audio, 500),
+    holds(`the session goes on, ${name}`, facts[place].states.at(-1)[1] === 'connected'),
+  ]);
+}
+
+/** The origin and its encoder fail; a standby is at another node. */
+export async function standby(at, { way }) {
+  const scene = await Scene.open(at, { nodes: 3 });
+  const { cluster, cluster: { nodes: [a, b, c] } } = scene;
+  const encoder = scene.publish(a, 'cam', { width: 640 });
+  const viewer = await scene.watch(c, 'cam');
+  scene.publish(b, 'cam', { width: 480, path: '?standby=1' });
+  await until('the standby is connected', async () => {
+    const sessions = await (await b.ask('/api/sessions')).json();
+    return sessions.some(({ role, state, srtp_profile: profile }) => role === 'publisher' && state === 'waiting' && profile);
+  });
+  await cluster.inStep();
+
+  const failed = performance.now();
+  await cluster.fail(way, [a]);
+  await encoder.stop('SIGKILL');
+  await scene.firstOf(viewer, 480, 0);
+  await pause(1000);
+  return [atMost(`longest time without a frame, ${viewer.name}`, longestGap(await scene.facts(viewer), failed), 2000)];
+}
+
+/** An edge fails whose viewer came through a load balancer with the page. */
+export async function edgeGone(at, { way }) {
+  const scene = await Scene.open(at, { nodes: 3 });
+  const { cluster, cluster: { nodes: [a, b, c], mesh } } = scene;
+  scene.publish(a, 'cam');
+  await scene.live(a, 'cam');
+  await cluster.inStep();
+  return [await pageMoves({ ...at, mesh }, [b, c], way)];
+}
+
+/** A page watches `cam` through a load balancer in front of these nodes, of which the one that serves it fails. */
+export async function pageMoves({ t, browser, mesh }, nodes, way) {
+  const balancer = await Balancer.open(t, nodes);
+  const page = await Page.open(t, browser, `${balancer.url}/watch/cam`);
+  await page.framesDecoded(60);
+  await page.noteFrames();
+  await page.framesDecoded(15);
+  const { node } = balancer.sessions.at(-1);
+  const failed = Date.now();
+  await FAILURES[way].fail(mesh, node);
+  await until('the page has a session at another node', () => balancer.sessions.at(-1).node !== node, { every: 20 });
+  await page.framesDecoded(30);
+  return atMost('longest time without a frame, the page', await page.longestGap(failed), 3000);
+}
