@@ -72,6 +72,13 @@ export class Cluster {
     const lists = await Promise.all(nodes.map(async (node) => (await node.ask('/api/streams')).json()));
     return nodes.filter((_, place) => lists[place].some(({ name, live }) => name === stream && live));
   }
+
+  /** The node that sends the stream to this one. */
+  async parent(child, stream) {
+    const sessions = await Promise.all(this.nodes.map(async (node) => (await node.ask('/api/sessions')).json()));
+    const isLeg = (one) => one.role === 'leg' && one.stream === stream && one.state === 'live' && one.client?.startsWith(child.host.address);
+    return this.nodes.find((node, place) => node !== child && sessions[place].some(isLeg));
+  }
 }
 
 /** What a node says of the directory and of the streams in it. */

@@ -42,7 +42,8 @@ export async function directoryGone(at, { way, seconds, servers = 1 }) {
     atMost(`first frame of a new ${late.name} meanwhile`, (await scene.facts(late)).firstFrame, JOIN),
     holds('a new publisher is taken meanwhile', isLive),
     none('answers of /healthz and /readyz other than 200', statuses.filter((status) => status !== 200).length),
-    atMost('all nodes in step again', inStep, { kill: 2000, stop: 5000, cut: 5000 }[way]),
+    // Three servers elect a leader first.
+    atMost('all nodes in step again', inStep, servers > 1 ? 12_000 : way === 'kill' ? 2000 : 5000),
   ];
 }
 

@@ -65,6 +65,30 @@ export async function edgeGone(at, { way }) {
   return [await pageMoves({ ...at, mesh }, [b, c], way)];
 }
 
+/** A node fails from which another one, below it, has the stream. */
+export async function middleGone(at, { way }) {
+  const { cluster, scene, middle, below } = await chain(at);
+  const failed = performance.now();
+  await cluster.fail(way, [middle]);
+  await pause(5000);
+  return [atMost(`longest time without a frame, ${below.name}`, longestGap(await scene.facts(below), failed), 1500)];
+}
+
+/** Four nodes with a stream at the first one, of which one has it by way of another one: `middle` and the viewer `below`. */
+export async function chain(at, options = {}) {
+  const scene = await Scene.open(at, { nodes: 4, ...options });
+  const { cluster, cluster: { nodes: [a, ...others] } } = scene;
+  const encoder = scene.publish(a, 'cam');
+  await scene.live(a, 'cam');
+  await cluster.inStep();
+  const viewers = [];
+  for (const node of others) viewers.push(await scene.watch(node, 'cam'));
+  const below = viewers.at(-1);
+  const parent = await cluster.parent(below.node, 'cam');
+  if (parent === a) throw new Error('the last node has the stream from the origin, although two others carry it');
+  return { scene, cluster, encoder, origin: a, viewers, middle: parent, below };
+}
+
 /** A page watches `cam` through a load balancer in front of these nodes, of which the one that serves it fails. */
 export async function pageMoves({ t, browser, mesh }, nodes, way) {
   const balancer = await Balancer.open(t, nodes);

@@ -7,21 +7,36 @@ import { inside } from '../support/network.js';
 import { PROBE_PAGE } from '../support/probe.js';
 import { Scope } from '../support/table.js';
 import { FAILURES } from './cluster.js';
+import * as drains from './drains.js';
+import * as failures from './failures.js';
 import { readme } from './readme.js';
+import { crowd } from './crowd.js';
 import * as directory from './directory.js';
 import { Scene } from './scene.js';
 
+/** What a row needs that has viewers on other nodes than that of the publisher. */
+const LEGS = { needsLegs: true };
+
 /** Rows for each way of failing. */
-const each = (name, event, measure, ways = ['kill', 'stop', 'cut']) =>
-  ways.map((way) => [`${name}-${way}`, `${event} (${FAILURES[way].name})`, (at) => measure(at, way)]);
+const each = (name, event, measure, options) =>
+  Object.entries(FAILURES).map(([way, { name: how }]) => [`${name}-${way}`, `${event} (${how})`, (at) => measure(at, { way }), options]);
 
 const TABLE = [
   ['readme', 'the lines of README, More than one machine', readme],
-  ...each('directory', 'directory gone for 60 s', (at, way) => directory.directoryGone(at, { way, seconds: 60 })),
-  ...each('directory-3', 'three servers of the directory gone for 60 s', (at, way) => directory.directoryGone(at, { way, seconds: 60, servers: 3 })),
-  ...each('leader', 'leader of three servers of the directory gone', (at, way) => directory.leaderGone(at, { way })),
+  ...each('origin', 'origin gone, its encoder posts to another node 1 s later', failures.originGone, LEGS),
+  ...each('standby', 'origin gone, a standby publisher on another node', failures.standby, LEGS),
+  ...each('edge', 'edge gone', failures.edgeGone, LEGS),
+  ...each('middle', 'middle node gone', failures.middleGone, LEGS),
+  ...each('directory', 'directory gone for 60 s', (at, { way }) => directory.directoryGone(at, { way, seconds: 60 })),
+  ...each('directory-3', 'three servers of the directory gone for 60 s', (at, { way }) => directory.directoryGone(at, { way, seconds: 60, servers: 3 })),
+  ...each('leader', 'leader of three servers of the directory gone', directory.leaderGone),
   ['node-cut', 'one node cut off from the directory for 30 s', (at) => directory.nodeCut(at, { seconds: 30 })],
   ['origin-cut', 'origin cut off from the directory, another node claims its stream', (at) => directory.originCut(at)],
+  ['drain-edge', 'SIGTERM of an edge with 200 viewers', (at) => drains.edgeDrains(at), LEGS],
+  ['drain-middle', 'SIGTERM of a middle node', (at) => drains.middleDrains(at), LEGS],
+  ['drain-origin', 'SIGTERM of an origin', (at) => drains.originDrains(at), LEGS],
+  ['drain-two', 'SIGTERM of two nodes at once, one below the other', (at) => drains.twoDrain(at), LEGS],
+  ['crowd', '2,000 viewers join an edge in 10 s for a stream that it does not carry', (at) => crowd(at), LEGS],
 ];
 
 const CORE = [
@@ -57,7 +72,7 @@ async function hasLegs(browser, origin) {
   }
 }
 
-const columns = (...cells) => console.log(cells.map((cell, place) => String(cell).padEnd([70, 78, 14, 12][place])).join(' ').trimEnd());
+const columns = (...cells) => console.log(cells.map((cell, place) => String(cell).padEnd([86, 74, 10, 7][place])).join(' ').trimEnd());
 
 const required = ({ what, limit, unit }) => (limit === undefined ? what : `${what}: ${limit ? 'at most ' : ''}${limit} ${unit}`);
 
@@ -77,9 +92,9 @@ for (const [name, event, measure, { needsLegs = false } = {}] of chosen) {
   }
   const t = new Scope(name);
   try {
-    for (const check of await measure({ t, browser, origin, legs })) {
+    for (const [place, check] of (await measure({ t, browser, origin, legs })).entries()) {
       t.passed &&= check.passed;
-      columns(`${name}: ${event}`, required(check), `${check.figure} ${check.unit ?? ''}`, check.passed ? 'ok' : 'FAIL');
+      columns(place === 0 ? `${name}: ${event}` : '', required(check), `${check.figure} ${check.unit ?? ''}`, check.passed ? 'ok' : 'FAIL');
     }
   } catch (error) {
     columns(`${name}: ${event}`, 'it can be measured', '', 'FAIL');

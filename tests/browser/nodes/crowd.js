@@ -1,0 +1,48 @@
+// The row about a crowd that comes to an edge at once.
+
+import { setTimeout as pause } from 'node:timers/promises';
+
+import { BINARY } from '../support/relay.js';
+import { atMost } from '../support/table.js';
+import { until } from '../support/until.js';
+import { none } from './figures.js';
+import { Scene } from './scene.js';
+
+const RATE = 10; // packets a second of the stream
+
+/** Viewers join an edge, within ten seconds, for a stream that it does not carry. */
+export async function crowd(at, { viewers = 2000 } = {}) {
+  const scene = await Scene.open(at, { nodes: 2 });
+  const { cluster, cluster: { nodes: [a, b] } } = scene;
+  const load = (node, ...args) => {
+    const child = node.host.launch(BINARY, ['load', ...args, '--json', '--packets-per-second', String(RATE), '--burst', '1']);
+    at.t.after(() => child.stop('SIGKILL'));
+    return child;
+  };
+  load(a, '--whip', `${a.url}/whip/cam`, '--whep', `${a.url}/whep/cam`, '--viewers', '1', '--seconds', '600');
+  await scene.live(a, 'cam');
+  await cluster.inStep();
+
+  const requested = () => a.metric('sluice_keyframe_requests_total', { direction: 'out' });
+  const [before, began] = [await requested(), performance.now()];
+  const loads = [];
+  for (let part = 0; part < 10; part += 1) {
+    loads.push(load(b, '--whep', `${b.url}/whep/cam`, '--viewers', String(viewers / 10), '--seconds', '3'));
+    await pause(1000);
+  }
+  const watching = () => b.metric('sluice_sessions', { role: 'viewer', state: 'live' });
+  await until('all viewers watch', async () => (await watching()) >= viewers * 0.9, { timeout: 60_000 }).catch(() => {});
+  const legs = await a.metric('sluice_sessions', { role: 'leg' });
+  await Promise.all(loads.map((child) => child.ended()));
+  const seconds = (performance.now() - began) / 1000;
+  const reports = loads.map(({ output }) => JSON.parse(/^\{.*\}$/m.exec(output)?.[0] ?? '{}'));
+  const refused = (await Promise.all(['429', '5xx', '503'].map((status) => b.metric('sluice_http_requests_total', { status, route: 'whep' })))).reduce((sum, one) => sum + one);
+  const joined = reports.reduce((sum, report) => sum + (report.joined ?? 0), 0);
+  return [
+    atMost('legs at the origin', legs, 1, ''),
+    atMost('keyframe requests a second at the origin', ((await requested()) - before) / seconds, 1, ''),
+    none('viewers that do not join', viewers - joined),
+    none('answers 429 and 5xx of the edge', refused),
+    atMost('first packet of 99 % of the viewers', Math.max(...reports.map((report) => report.join_ms?.p99 ?? Infinity)), 2000),
+  ];
+}
