@@ -22,8 +22,11 @@ export class Cluster {
   nodes = [];
   servers = [];
 
-  /** Starts it for the test `t`, which ends it. `delay` is that between two hosts, in milliseconds, each way. */
-  static async start(t, { nodes = 3, servers = 1, delay = 10, args = [], env = {} } = {}) {
+  /**
+   * Starts it for the test `t`, which ends it. `delay` is that between two hosts, in milliseconds, each way; `binaries` are
+   * the programs of the nodes, where they are others than the one under test.
+   */
+  static async start(t, { nodes = 3, servers = 1, delay = 10, args = [], env = {}, binaries = [] } = {}) {
     const cluster = new Cluster();
     cluster.mesh = await Mesh.open(t, { delay });
     const hosts = [];
@@ -31,17 +34,17 @@ export class Cluster {
     cluster.servers = hosts.map((host) => new NatsServer(t, host, hosts));
     await Promise.all(cluster.servers.map((server) => server.start()));
     const urls = hosts.map(({ address }) => `nats://${address}:4222`).join(',');
-    const start = async (letter) => {
+    const start = async (place) => {
       const host = await cluster.mesh.host();
       const url = `http://${host.address}:8080`;
       const own = ['--cluster', urls, '--node-url', url];
       const launch = (...command) => host.launch(...command);
-      const node = await Relay.start(t, { httpHost: host.address, mediaHost: host.address, port: 8080, args: [...own, ...args], env, launch });
+      const node = await Relay.start(t, { httpHost: host.address, mediaHost: host.address, port: 8080, args: [...own, ...args], env, binary: binaries[place], launch });
       // A relay that a row has stopped or cut off does not heed SIGTERM.
       t.after(() => node.child.stop('SIGKILL'));
-      return Object.assign(node, { host, letter });
+      return Object.assign(node, { host, letter: 'ABCDE'[place] });
     };
-    for (let number = 0; number < nodes; number += 1) cluster.nodes.push(await start('ABCDE'[number]));
+    for (let place = 0; place < nodes; place += 1) cluster.nodes.push(await start(place));
     await cluster.inStep();
     return cluster;
   }
@@ -119,18 +122,25 @@ class NatsServer {
   /** Starts it, also after it was killed, and waits until it can accept writes. */
   async start() {
     this.child = this.host.launch(NATS_SERVER, ['-c', join(this.directory, 'nats.conf')]);
-    await until(`${this.name} is ready`, () => this.isReady(), { every: 10 });
+    await until(`${this.name} is ready`, () => this.#get('/healthz?js-enabled-only=true'), { every: 10 });
   }
 
-  async isReady() {
-    return (await fetch(`http://${this.host.address}:8222/healthz?js-enabled-only=true`, { signal: AbortSignal.timeout(1000) })).ok;
+  /** Whether it accepts writes: where there are more servers, one leads them, and this one has caught up. Throws if not. */
+  async accepts() {
+    await this.#get('/healthz');
+    return true;
   }
 
   /** The name of the server that leads the replicas of the directory, as this one sees it; none while there is no leader. */
   async leader() {
-    const options = { signal: AbortSignal.timeout(1000) };
-    const { account_details: accounts = [] } = await (await fetch(`http://${this.host.address}:8222/jsz?streams=true`, options)).json();
+    const { account_details: accounts = [] } = await this.#get('/jsz?streams=true');
     const streams = accounts.flatMap(({ stream_detail: detail }) => detail ?? []);
     return streams.find(({ name }) => name === 'KV_sluice')?.cluster?.leader;
+  }
+
+  async #get(path) {
+    const response = await fetch(`http://${this.host.address}:8222${path}`, { signal: AbortSignal.timeout(1000) });
+    if (!response.ok) throw new Error(await response.text());
+    return response.json();
   }
 }

@@ -68,8 +68,10 @@ export async function originDrains(at) {
   const firstMedia = await mesh.watchMedia(mesh.own, b.host);
   const asked = performance.now();
   a.child.signal('SIGTERM');
-  await encoder.ended();
+  // FFmpeg goes on when its session is closed; other encoders notice.
+  await until('the encoder is closed', async () => (await cluster.origins('cam', [a])).length === 0, { every: 10 });
   const closed = performance.now();
+  await encoder.stop('SIGKILL');
   const isThere = !a.child.hasEnded;
   scene.publish(b, 'cam', { width: 480 });
   const reconnect = (await firstMedia()) - performance.timeOrigin - closed;

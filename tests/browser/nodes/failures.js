@@ -90,9 +90,9 @@ export async function chain(at, options = {}) {
 }
 
 /** A page watches `cam` through a load balancer in front of these nodes, of which the one that serves it fails. */
-export async function pageMoves({ t, browser, mesh }, nodes, way) {
+export async function pageMoves({ t, browser, mesh, prepare }, nodes, way) {
   const balancer = await Balancer.open(t, nodes);
-  const page = await Page.open(t, browser, `${balancer.url}/watch/cam`);
+  const page = await Page.open(t, browser, `${balancer.url}/watch/cam`, { prepare });
   await page.framesDecoded(60);
   await page.noteFrames();
   await page.framesDecoded(15);

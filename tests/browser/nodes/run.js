@@ -10,16 +10,18 @@ import { FAILURES } from './cluster.js';
 import * as drains from './drains.js';
 import * as failures from './failures.js';
 import { readme } from './readme.js';
+import { rolling } from './rolling.js';
 import { crowd } from './crowd.js';
 import * as directory from './directory.js';
 import { Scene } from './scene.js';
 
-/** What a row needs that has viewers on other nodes than that of the publisher. */
-const LEGS = { needsLegs: true };
+/** What rows need: a sentence, and whether it is there. */
+const LEGS = { what: 'a node sends viewers the streams of other nodes', isThere: ({ legs }) => legs };
+const EARLIER = { what: 'RELAY_BINARY_BEFORE names the program of an earlier commit', isThere: () => Boolean(process.env.RELAY_BINARY_BEFORE) };
 
 /** Rows for each way of failing. */
-const each = (name, event, measure, options) =>
-  Object.entries(FAILURES).map(([way, { name: how }]) => [`${name}-${way}`, `${event} (${how})`, (at) => measure(at, { way }), options]);
+const each = (name, event, measure, need) =>
+  Object.entries(FAILURES).map(([way, { name: how }]) => [`${name}-${way}`, `${event} (${how})`, (at) => measure(at, { way }), need]);
 
 const TABLE = [
   ['readme', 'the lines of README, More than one machine', readme],
@@ -36,6 +38,7 @@ const TABLE = [
   ['drain-middle', 'SIGTERM of a middle node', (at) => drains.middleDrains(at), LEGS],
   ['drain-origin', 'SIGTERM of an origin', (at) => drains.originDrains(at), LEGS],
   ['drain-two', 'SIGTERM of two nodes at once, one below the other', (at) => drains.twoDrain(at), LEGS],
+  ['rolling', 'nodes of an earlier commit and of this one, changed one after the other', (at) => rolling(at, process.env.RELAY_BINARY_BEFORE), EARLIER],
   ['crowd', '2,000 viewers join an edge in 10 s for a stream that it does not carry', (at) => crowd(at), LEGS],
 ];
 
@@ -83,10 +86,10 @@ const origin = await servePage(page, PROBE_PAGE);
 const counts = { holds: 0, fails: 0, skipped: 0 };
 let legs;
 columns('event', 'must be', 'measured', 'ok');
-for (const [name, event, measure, { needsLegs = false } = {}] of chosen) {
+for (const [name, event, measure, need] of chosen) {
   legs ??= await hasLegs(browser, origin);
-  if (needsLegs && !legs) {
-    columns(`${name}: ${event}`, 'a node sends viewers the streams of other nodes', '', 'skipped');
+  if (need && !need.isThere({ legs })) {
+    columns(`${name}: ${event}`, need.what, 'no', 'skipped');
     counts.skipped += 1;
     continue;
   }

@@ -15,8 +15,9 @@ export class Relay {
    * metrics and health an address of their own. `launch` starts the program where there is another network; there, `port` may be
    * that of HTTP, and the next one that of media.
    */
-  static async start(t, { args = [], env = {}, httpHost = '127.0.0.1', mediaHost = '127.0.0.1', admin = false, port = 0, launch } = {}) {
+  static async start(t, { args = [], env = {}, httpHost = '127.0.0.1', mediaHost = '127.0.0.1', admin = false, port = 0, binary = BINARY, launch } = {}) {
     const relay = new Relay();
+    relay.binary = binary;
     relay.launch = launch ?? ((...command) => new Child(...command));
     // The relay takes free ports itself: one that is free a moment before may be taken when it starts.
     relay.args = ['--http', `${httpHost}:${port}`, '--media', `${mediaHost}:${port && port + 1}`, ...(admin ? ['--admin', '127.0.0.1:0'] : []), ...args];
@@ -29,7 +30,7 @@ export class Relay {
   /** Starts it; after the first time, on the same ports again. */
   async start() {
     assert.ok(!this.child || this.child.hasEnded, 'the relay still runs');
-    const child = this.launch(BINARY, this.args, { env: { SLUICE_LOG: 'info,sluice=debug', SLUICE_DRAIN: '0', ...this.env } });
+    const child = this.launch(this.binary, this.args, { env: { SLUICE_LOG: 'info,sluice=debug', SLUICE_DRAIN: '0', ...this.env } });
     this.child = child;
     await until('the relay is ready', async () => {
       if (child.hasEnded) return true;

@@ -1,7 +1,13 @@
 // Why no media arrives: the session's events (WHEP, server-sent events) say whether the publisher has ended the stream
 // or is lost. They are read only while no media arrives, because a browser opens few connections to one host.
+//
+// Behind a load balancer the request for them also shows whether the session's relay is gone: it is answered 404, or not at
+// all while another relay answers other requests.
 
-import { bearer } from './page.js';
+import { bearer, pause, relay } from './page.js';
+
+const ANSWER = 700; // how long (milliseconds) the session's relay may take to answer, if others answer meanwhile
+const AGAIN = 200; // milliseconds until others are asked again
 
 const RELATION = 'urn:ietf:params:whep:ext:core:server-sent-events';
 
@@ -15,7 +21,7 @@ export const eventsIn = (link) => linked(link, RELATION);
 export async function openEvents(address, token, names) {
   const headers = { 'Content-Type': 'application/json', ...bearer(token) };
   const response = await fetch(address, { method: 'POST', headers, body: JSON.stringify(names) });
-  if (response.status !== 201) throw new Error(`the relay answered ${response.status}`);
+  if (response.status !== 201) throw new Unanswered(response);
   return new URL(response.headers.get('Location'), address).href;
 }
 
@@ -23,8 +29,26 @@ export async function openEvents(address, token, names) {
 export async function fetchEvents(stream, token, signal) {
   const headers = { Accept: 'text/event-stream', ...bearer(token) };
   const response = await fetch(stream, { headers, cache: 'no-store', signal });
-  if (!response.ok) throw new Error(`the relay answered ${response.status}`);
+  if (!response.ok) throw new Unanswered(response);
   return response;
+}
+
+/** The relay answered something else than events. */
+class Unanswered extends Error {
+  constructor({ status }) {
+    super(`the relay answered ${status}`);
+    this.status = status;
+  }
+}
+
+/** Resolves when a relay answers at the address of the page. */
+async function otherAnswers(signal) {
+  while (!signal.aborted) {
+    const within = AbortSignal.any([signal, AbortSignal.timeout(ANSWER)]);
+    const answers = await fetch(`${relay}/`, { method: 'HEAD', cache: 'no-store', signal: within }).then(({ ok }) => ok, () => false);
+    if (answers) return;
+    await pause(AGAIN, signal);
+  }
 }
 
 /** Calls `take` with the name and the data of each event, until the relay ends the stream or `signal` the reading. */
@@ -51,7 +75,7 @@ export class PublisherEvents {
   #stream; // promises where they are read
   #reading; // aborts what is under way
 
-  /** Calls `tell` with "active", "ended" or "lost" while it listens. */
+  /** Calls `tell` with "active", "ended", "lost" or, about the session's relay, "gone" while it listens. */
   constructor(address, token, tell) {
     this.#address = address;
     this.#token = token;
@@ -75,15 +99,28 @@ export class PublisherEvents {
 
   async #read(signal) {
     this.#stream ??= openEvents(this.#address, this.#token, ['active', 'inactive']);
+    const waiting = new AbortController();
+    this.#doubt(AbortSignal.any([signal, waiting.signal]));
     let response;
     try {
       response = await fetchEvents(await this.#stream, this.#token, signal);
+    } catch (error) {
+      if (error.status === 404 && !signal.aborted) this.#tell('gone');
+      throw error;
     } finally {
+      waiting.abort();
       if (!response && !signal.aborted) this.#stream = undefined;
     }
     await eachEvent(response, signal, (name, data) => {
       if (name === 'active') this.#tell('active');
       if (name === 'inactive') this.#tell(JSON.parse(data).reason === 'ended' ? 'ended' : 'lost');
     });
+  }
+
+  /** Tells that the relay is gone if it does not answer until `signal` aborts, and another one does. */
+  async #doubt(signal) {
+    await pause(ANSWER, signal);
+    await otherAnswers(signal);
+    if (!signal.aborted) this.#tell('gone');
   }
 }

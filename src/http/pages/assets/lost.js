@@ -14,9 +14,9 @@ const DOUBT = 3000; // how long one may be silent after the tab came back: check
 
 /**
  * Resolves when the connection of `session` by `peer` is lost: "ended" if the relay closed it, "left" if `signal` aborted,
- * "blocked" if it never connected, else "broken".
+ * "blocked" if it never connected, else "broken". `gone` aborts when the session's relay is known to be gone.
  */
-export function lost(peer, session, signal) {
+export function lost(peer, session, signal, gone = new AbortController().signal) {
   return new Promise((resolve) => {
     const over = new AbortController();
     let connected = false;
@@ -63,6 +63,7 @@ export function lost(peer, session, signal) {
     const options = { signal: over.signal };
     peer.addEventListener('connectionstatechange', look, options);
     signal.addEventListener('abort', look, options);
+    gone.addEventListener('abort', () => end('broken'), options);
     for (const transport of transports(peer)) transport.addEventListener('statechange', look, options);
     onWake(suspect, over.signal);
     look();

@@ -6,6 +6,7 @@ import { onWake } from './wake.js';
 const FIRST = 500;
 const LONGEST = 10_000;
 const RARELY = 30_000; // without a publisher, until a viewer takes its place again
+const ELSEWHERE = 300; // all viewers of a relay that is gone come to the others
 const HOPELESS = 15_000; // what is wrong with a request stays wrong for a while
 
 /** How long to wait before the next try, in milliseconds; `isGiven`: the relay named the time. */
@@ -15,6 +16,9 @@ export function backoff(tries, error) {
   if (error?.status >= 400 && error.status < 500 && error.status !== 408) return { wait: HOPELESS, isGiven: false };
   return { wait: Math.min(FIRST * 2 ** tries, LONGEST) * (0.75 + Math.random() / 2), isGiven: false };
 }
+
+/** The same where the relay of the session is gone and another one answers. */
+export const elsewhere = () => ({ wait: Math.random() * ELSEWHERE, isGiven: false });
 
 /**
  * Waits that long. Ends at once when `signal` aborts, when `now` (a button) is clicked and, unless the relay named the

@@ -10,7 +10,7 @@ import { play } from './player.js';
 import { Ending, isHopeless, nextTry, refusal, tokenProblem, wantsToken } from './problems.js';
 import { Quality } from './quality.js';
 import { Received } from './received.js';
-import { backoff, waitToRetry } from './retry.js';
+import { backoff, elsewhere, waitToRetry } from './retry.js';
 import { Session } from './whip.js';
 
 // For tests and unattended machines: ?audio=0, video=0 ask for the other alone.
@@ -25,7 +25,7 @@ const FIRST_FRAME = 2000; // milliseconds that audio waits for the first frame
 const STRAY = 500; // milliseconds that packets may still come of a publisher that has left
 
 const left = new AbortController();
-let current; // { peer, session, events, quality }
+let current; // { peer, session, events, quality, gone }
 let hadVideo = false; // whether this page has shown a frame
 let absence; // how the publisher has left: { why: "ended" or "lost", peer, at, packets }; nothing while it sends
 
@@ -44,9 +44,10 @@ const ABSENT = {
   lost: ['waiting', 'Publisher lost, waiting', `The relay lost the publisher of "${stream}". Playback continues when it returns.`],
 };
 
-/** An event about the publisher. That it is back is shown by its media only. */
+/** An event about the publisher. That it is back is shown by its media only. Or the relay of the session is gone. */
 function onPublisher(own, why) {
   if (own !== current || why === 'active') return;
+  if (why === 'gone') return own.gone.abort();
   absence = { why, peer: own.peer, at: performance.now(), packets: own.packets };
   show(...ABSENT[why]);
   own.events.rest();
@@ -62,7 +63,7 @@ function isBack(peer, packets) {
 /** There is one connection at a time: each try ends before the next begins. */
 async function watch() {
   for (let tries = 0; !left.signal.aborted; tries += 1) {
-    const { error, lasted } = await connect();
+    const { error, lasted, isGone } = await connect();
     if (left.signal.aborted) return;
     if (lasted > STEADY) tries = 0;
     if (wantsToken(error)) {
@@ -73,7 +74,7 @@ async function watch() {
       await new Promise((resolve) => element('again').addEventListener('click', resolve, { once: true }));
       tries = -1;
     } else {
-      const pause = backoff(tries, error);
+      const pause = isGone ? elsewhere() : backoff(tries, error);
       if (error?.status === 409) show('retrying', 'Waiting for the publisher', `"${stream}" is not live.`);
       else if (error.isAbsence) show('retrying', ...(absence ? ABSENT[absence.why].slice(1) : NOBODY.slice(1)));
       else if (!absence || !(error instanceof Ending)) show('retrying', 'Reconnecting', refusal(error));
@@ -87,7 +88,7 @@ async function watch() {
 async function connect() {
   if (!absence) show('connecting', 'Connecting', `Connecting to "${stream}".`);
   const peer = newPeer();
-  const own = current = { peer, session: undefined, events: undefined, quality: undefined, packets: 0, stalled: 0, shown: 0, resumed: undefined };
+  const own = current = { peer, session: undefined, events: undefined, quality: undefined, packets: 0, stalled: 0, shown: 0, resumed: undefined, gone: new AbortController() };
   globalThis.sluice = { peer };
   for (const kind of kinds) peer.addTransceiver(kind, { direction: 'recvonly' });
   // A data channel costs the relay more than twice the memory of a viewer, so it is asked for.
@@ -102,10 +103,10 @@ async function connect() {
     own.session = await Session.open(peer, endpoint, tokens.read('watch'), { shapeOffer: inStereo });
     own.events = new PublisherEvents(own.session.events, tokens.read('watch'), (why) => onPublisher(own, why));
     own.quality = new Quality(element('quality'), element('video'), own.session, tokens.read('watch'));
-    const how = await lost(peer, own.session, left.signal);
-    return { error: await own.session.ending(how), lasted: lasted() };
+    const how = await lost(peer, own.session, left.signal, own.gone.signal);
+    return { error: await own.session.ending(how), lasted: lasted(), isGone: own.gone.signal.aborted };
   } catch (error) {
-    return { error, lasted: lasted() };
+    return { error, lasted: lasted(), isGone: false };
   } finally {
     clearInterval(follow);
     await leave();
@@ -191,12 +192,13 @@ function askForToken(error) {
 }
 
 async function leave() {
-  const { peer, session, events, quality } = current ?? {};
+  const { peer, session, events, quality, gone } = current ?? {};
   current = undefined;
   events?.rest();
   quality?.end();
   // DELETE first: closing the peer ends it at the relay too, and the session would be gone when DELETE arrives.
-  await session?.close();
+  const closed = session?.close();
+  if (!gone?.signal.aborted) await closed;
   peer?.close();
 }
 
