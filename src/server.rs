@@ -82,6 +82,9 @@ pub enum StartError {
     /// The credentials for the directory are not usable.
     #[error(transparent)]
     Cluster(#[from] cluster::CredentialsError),
+    /// The secret for calls between nodes is not usable.
+    #[error(transparent)]
+    ClusterSecrets(#[from] cluster::SecretsError),
     /// Media cannot start.
     #[error(transparent)]
     Worker(#[from] worker::StartError),
@@ -129,7 +132,8 @@ impl StartError {
     /// uses, or one that this machine gets when its network is up.
     pub fn is_mistake(&self) -> bool {
         match self {
-            Self::Auth(_) | Self::Revocations(_) | Self::Tls(_) | Self::Cluster(_) | Self::Forbidden { .. } => true,
+            Self::Auth(_) | Self::Revocations(_) | Self::Tls(_) | Self::Forbidden { .. } => true,
+            Self::Cluster(_) | Self::ClusterSecrets(_) => true,
             Self::Worker(error) => error.is_mistake(),
             Self::InUse { .. } | Self::NotHere { .. } | Self::Refused { .. } => false,
         }
@@ -154,6 +158,7 @@ impl Server {
         let metrics = Arc::new(Metrics::showing(config.http.metrics_streams));
         let access = access(config, &metrics)?;
         let directory = config.cluster.directory()?;
+        let calls = config.cluster.calls(&directory)?;
         let http = bind(config.http.listen, "--http")?;
         let admin = config.http.admin.map(|address| bind(address, "--admin")).transpose()?;
         let redirect = config.http.tls.redirect.map(|address| bind(address, "--http-redirect")).transpose()?;
@@ -177,7 +182,8 @@ impl Server {
         let http_config = http::Config { listen: addresses.http, ..config.http.clone() };
         let cluster_metrics = config.cluster.is_shared().then(|| metrics.cluster());
         let legs = Legs::new(config.legs.clone(), node::Handle::of(&workers), Arc::clone(&metrics));
-        let nodes = (node::Handle::of(&workers), Arc::clone(&directory), legs.clone());
+        let media = node::Handle::of(&workers);
+        let nodes = http::Nodes { media, directory: Arc::clone(&directory), calls, legs: legs.clone() };
         let node = Arc::new(http::Node::new(&http_config, access, tls, nodes, metrics));
         node.log_self_check();
         let drain = config.worker.drain;
@@ -206,6 +212,7 @@ impl Server {
     pub fn check(config: &Config) -> Result<(), StartError> {
         Access::new(&config.auth, Arc::new(Metrics::default()))?;
         http::Tls::check_settings(&config.http.tls)?;
+        config.cluster.check()?;
         Ok(config.worker.check().map_err(worker::StartError::from)?)
     }
 

@@ -1,10 +1,14 @@
 //! How values are written that settings of several modules have in common. A module's `Settings` struct declares its
 //! flags, their environment variables and its section of the TOML file; `config` gathers them.
 
+mod network;
+
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
 use std::net::SocketAddr;
 use std::path::Path;
+
+pub(crate) use network::Network;
 
 /// Maximum octets of a file that a setting names.
 const LARGEST_FILE: u64 = 1024 * 1024;

@@ -36,6 +36,11 @@ pub(crate) enum Denied {
     /// The token is known, but allows something else.
     #[error("this token does not allow that: use one that does")]
     NotAllowed,
+    /// The token is no valid one of a node.
+    #[error(
+        "this is for the nodes of the cluster: it needs a token for this node, method and path, signed by --cluster-secret"
+    )]
+    NotANode,
     /// No token allows this.
     #[error("no client may do this: the operator of the relay must set admin-token")]
     NoAdmin,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::calls::{Calls, CallsConfig, SecretsError};
 use super::directory::{Directory, Identity, Timing};
 use super::store::{CredentialsError, Memory, Nats, NatsConfig, Store};
 
@@ -14,12 +15,34 @@ pub struct Config {
     pub url: Option<String>,
     /// The region of this node: streams are pulled from nodes of the same one if these have them.
     pub region: Option<String>,
+    /// How it calls the others.
+    pub calls: CallsConfig,
 }
 
 impl Config {
     /// Whether other nodes may use the directory too.
     pub(crate) fn is_shared(&self) -> bool {
         !self.nats.servers.is_empty()
+    }
+
+    /// What this node calls others by; `None` if there are none, or without a secret.
+    ///
+    /// # Errors
+    /// [`SecretsError`] if a file is not usable.
+    pub(crate) fn calls(&self, directory: &Arc<Directory>) -> Result<Option<Arc<Calls>>, SecretsError> {
+        if !self.is_shared() {
+            return Ok(None);
+        }
+        let calls = Calls::new(&self.calls, self.nats.authority.as_deref(), Arc::clone(directory))?;
+        Ok(calls.map(Arc::new))
+    }
+
+    /// Reads the files that calls need, and leaves nothing behind.
+    ///
+    /// # Errors
+    /// As [`Self::calls`].
+    pub(crate) fn check(&self) -> Result<(), SecretsError> {
+        self.calls.secrets.read().map(drop)
     }
 
     /// The directory, before anything is read.

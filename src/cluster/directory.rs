@@ -204,6 +204,11 @@ impl Directory {
         self.generation.send_modify(|_| {});
     }
 
+    /// Where other nodes reach a node, if it says so.
+    pub(super) fn url_of(&self, node: &NodeId) -> Option<String> {
+        self.view().url(node).map(str::to_owned)
+    }
+
     /// The streams that are claimed, by name.
     pub fn streams(&self) -> Vec<ClaimedStream> {
         self.view().list_streams()

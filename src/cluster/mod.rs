@@ -8,8 +8,10 @@
 //!
 //! [`Store`] keeps values under keys, in memory or in a NATS JetStream bucket. [`Directory`] decides by them which node
 //! has a stream. [`follow()`] announces this node and reads what others write; `publications` claims the streams of this
-//! node's publishers. [`placement`] chooses the node that a stream is pulled from.
+//! node's publishers. [`placement`] chooses the node that a stream is pulled from; [`Calls`] are what nodes ask of each other
+//! by HTTP.
 
+mod calls;
 mod carried;
 mod claim;
 mod config;
@@ -26,6 +28,8 @@ mod store;
 mod value;
 mod view;
 
+pub use calls::{Allowed, CallsConfig, Secrets, SecretsError};
+pub(crate) use calls::{Call, CallError, Calls, NODE, NodeTag, StreamState, read};
 pub use carried::Carried;
 pub use claim::{Claimed, Publication};
 pub use config::Config;

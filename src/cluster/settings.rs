@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use async_nats::ServerAddr;
 use url::Url;
 
+use super::calls::{AllowedEntry, CallsConfig, Secrets};
 use super::config::Config;
 use super::store::NatsConfig;
 use super::value::LONGEST_REGION;
 
-/// The section `[cluster]`.
-#[derive(Debug, clap::Args)]
+/// The section `[cluster]`. Not `Debug`: it holds a secret.
+#[derive(clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "cluster")]
 pub(crate) struct Settings {
@@ -25,27 +26,62 @@ pub(crate) struct Settings {
     #[arg(long, env = "SLUICE_CLUSTER_CREDENTIALS", value_name = "FILE")]
     cluster_credentials: Option<PathBuf>,
 
-    /// PEM file with the certificates of the authorities that these servers' certificates are verified with (tls://); if
-    /// unset, those of the system
+    /// PEM file with the certificates of the authorities that these servers' certificates (tls://) and those of other nodes
+    /// (https://) are verified with; if unset, those of the system
     #[arg(long, env = "SLUICE_CLUSTER_CA", value_name = "FILE")]
     cluster_ca: Option<PathBuf>,
 
-    /// URL of this node in the lists of the cluster (/api/nodes)
+    /// URL of this node for the other nodes, also in the lists of the cluster (/api/nodes)
     #[arg(long, env = "SLUICE_NODE_URL", value_name = "URL", value_parser = node_url)]
     node_url: Option<String>,
 
     /// Region of this node, such as eu-west: nodes pull streams from nodes of their own region where these have them
     #[arg(long, env = "SLUICE_REGION", value_name = "NAME", value_parser = region)]
     region: Option<String>,
+
+    /// URL at which clients reach this node by itself, past a balancer in front of the nodes; if unset, clients are never
+    /// redirected to it
+    #[arg(long, env = "SLUICE_PUBLIC_URL", value_name = "URL", value_parser = node_url)]
+    public_url: Option<String>,
+
+    /// Secret of at least 32 characters that all nodes of the cluster share, for the calls between them; while it is
+    /// replaced, the new and the old one. If unset, nodes do not call each other
+    #[arg(
+        long,
+        env = "SLUICE_CLUSTER_SECRET",
+        value_name = "SECRET[,SECRET]",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    cluster_secret: Vec<String>,
+
+    /// File with the secret, or with the new and the old one, one a line
+    #[arg(long, env = "SLUICE_CLUSTER_SECRET_FILE", value_name = "FILE")]
+    cluster_secret_file: Option<PathBuf>,
+
+    /// Networks and names (.example.org: all below) of other nodes: only these are called. If unset, all but loopback,
+    /// link-local and metadata addresses, which are called only if a network here has them
+    #[arg(long, env = "SLUICE_CLUSTER_ALLOW", value_name = "NET_OR_NAME[,...]", value_delimiter = ',')]
+    cluster_allow: Vec<AllowedEntry>,
 }
 
 impl From<Settings> for Config {
     fn from(settings: Settings) -> Self {
-        let Settings { servers, cluster_credentials, cluster_ca, node_url, region } = settings;
+        let secrets = match settings.cluster_secret_file {
+            Some(path) => Secrets::File(path),
+            None if settings.cluster_secret.is_empty() => Secrets::None,
+            None => Secrets::Given(settings.cluster_secret),
+        };
+        let allowed = settings.cluster_allow.into_iter().collect();
         Self {
-            nats: NatsConfig { servers, credentials: cluster_credentials, authority: cluster_ca },
-            url: node_url,
-            region,
+            nats: NatsConfig {
+                servers: settings.servers,
+                credentials: settings.cluster_credentials,
+                authority: settings.cluster_ca,
+            },
+            url: settings.node_url,
+            calls: CallsConfig { secrets, allowed, public_url: settings.public_url },
+            region: settings.region,
         }
     }
 }

@@ -92,7 +92,6 @@ pub(crate) struct CarriedValue {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ClaimValue {
     pub(crate) v: u32,
-    #[serde(with = "as_text")]
     pub(crate) node: NodeId,
     /// The start of that node.
     pub(crate) inc: u64,

@@ -27,8 +27,15 @@ const ACME: [(&str, &str); 3] =
     [("acme_directory", "--acme-directory"), ("acme_contact", "--acme-contact"), ("acme_ca", "--acme-ca")];
 
 /// Settings of a node of a cluster.
-const CLUSTER: [(&str, &str); 3] =
-    [("cluster_credentials", "--cluster-credentials"), ("cluster_ca", "--cluster-ca"), ("node_url", "--node-url")];
+const CLUSTER: [(&str, &str); 7] = [
+    ("cluster_credentials", "--cluster-credentials"),
+    ("cluster_ca", "--cluster-ca"),
+    ("node_url", "--node-url"),
+    ("public_url", "--public-url"),
+    ("cluster_secret", "--cluster-secret"),
+    ("cluster_secret_file", "--cluster-secret-file"),
+    ("cluster_allow", "--cluster-allow"),
+];
 
 impl Effective {
     /// Refuses settings that contradict each other.
@@ -82,6 +89,9 @@ impl Effective {
             return refuse(&format!(
                 "{flag} has no effect without --cluster: name the servers of the directory there, or remove {flag}"
             ));
+        }
+        if self.is_changed("cluster_secret") && self.is_changed("cluster_secret_file") {
+            return refuse("--cluster-secret and --cluster-secret-file are both set: remove one of the two");
         }
         let written: Vec<_> = CACHE.into_iter().filter(|(id, _)| self.is_written(id)).collect();
         let keeps_nothing = written.iter().find(|(id, _)| is(id, "0"));

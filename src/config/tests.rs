@@ -173,6 +173,12 @@ fn inconsistent_settings_are_an_error_before_anything_starts() {
         (vec!["--acme-directory", "https://ca.example/"], "--acme-directory has no effect without --domain"),
         (vec!["--node-url", "https://node1.example"], "--node-url has no effect without --cluster"),
         (vec!["--cluster-credentials", "file"], "--cluster-credentials has no effect without --cluster"),
+        (vec!["--public-url", "https://node1.example"], "--public-url has no effect without --cluster"),
+        (vec!["--cluster-allow", "10.0.0.0/8"], "--cluster-allow has no effect without --cluster"),
+        (
+            vec!["--cluster", "nats://a", "--cluster-secret", "x", "--cluster-secret-file", "y"],
+            "--cluster-secret and --cluster-secret-file are both set",
+        ),
         (vec!["--cluster-ca", "file"], "--cluster-ca has no effect without --cluster"),
         (vec!["--public-port", "443"], "--public-port has no effect without HTTPS"),
         (vec!["--access-ca", "ca.pem", "--publish-token", "p"], "access-ca has no effect"),

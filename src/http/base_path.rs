@@ -21,8 +21,8 @@ const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix
 const LENGTH: usize = 256;
 
 /// What the relay's own paths begin with: a base path that begins so would hide them.
-const OWN: [&str; 10] =
-    ["api", "assets", "healthz", "metrics", "publish", "readyz", "session", "watch", "whep", "whip"];
+const OWN: [&str; 11] =
+    ["api", "assets", "healthz", "metrics", "node", "publish", "readyz", "session", "watch", "whep", "whip"];
 
 /// Nothing, or a path such as `/relay`, without a slash at its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use super::guard::host::Host;
 use super::guard::limit::Limit;
 use super::ice_servers::IceServers;
 use super::listener::limits::Limits;
-use super::listener::network::Network;
 use super::tls;
+use crate::setting::Network;
 
 /// Where HTTP listens and what it allows.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -197,6 +197,7 @@ impl From<Denied> for Problem {
             | Denied::Revoked
             | Denied::Expired
             | Denied::NotYetValid
+            | Denied::NotANode
             | Denied::WrongClaims => Self::Unauthorized(denied),
             Denied::NotAllowed | Denied::NoAdmin => Self::Forbidden(denied),
             Denied::Undecided | Denied::SlowedDown => Self::Later { denied, retry_after: UNDECIDED_RETRY },

@@ -3,8 +3,8 @@
 //! use the API and read metrics. A session belongs to the client that made it, which may change and end it even if its
 //! token is no longer valid. Pages, health and OPTIONS need no token.
 //!
-//! A request comes by a [`listener`], passes the guards, and reaches a handler of [`endpoints`], [`api`] or [`pages`]
-//! as [`routes`] says. Every refusal is an [`error::Problem`], which alone decides its status.
+//! A request comes by a [`listener`], passes the guards, and reaches a handler of [`endpoints`], [`nodes`], [`api`] or
+//! [`pages`] as [`routes`] says. Every refusal is an [`error::Problem`], which alone decides its status.
 
 mod api;
 mod base_path;
@@ -16,6 +16,7 @@ mod hsts;
 mod ice_servers;
 mod listener;
 mod media_types;
+mod nodes;
 mod openapi;
 mod pages;
 mod redirect;
@@ -34,6 +35,6 @@ pub(crate) use ice_servers::IceServerError;
 pub use ice_servers::IceServers;
 pub use listener::limits::Limits;
 pub(crate) use settings::Settings;
-pub(crate) use shared::node::Node;
+pub(crate) use shared::node::{Node, Nodes};
 pub use tls::{AcmeConfig, CertificateSource, Config as TlsConfig, PlainHttp};
 pub(crate) use tls::{ConfigError as TlsConfigError, Settings as TlsSettings, Tls, TlsError};

@@ -17,8 +17,9 @@ use utoipa_axum::routes;
 use super::api::{document, legs, node, nodes, operations, revocations, sessions, streams};
 use super::endpoints::{events, layer, offer, session};
 use super::error::Problem;
-use super::guard::{allow, cors, failures, host, limit, observe, proxy, query_token};
+use super::guard::{allow, cors, failures, from_node, host, limit, observe, proxy, query_token};
 use super::hsts;
+use super::nodes::stream as node_stream;
 use super::openapi::document::Document;
 use super::pages::{asset, problem, view};
 use super::shared::node::Shared;
@@ -33,6 +34,11 @@ fn media() -> OpenApiRouter<Shared> {
         .routes(routes!(layer::get, layer::post, layer::delete, layer::options)) // /session/{id}/layer
         .routes(routes!(events::post, events::options)) // /session/{id}/events
         .routes(routes!(events::get, events::delete, events::stream_options)) // /session/{id}/events/{events}
+}
+
+/// What other nodes of the cluster ask.
+fn nodes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default().routes(routes!(node_stream::get)) // /node/v1/streams/{stream}
 }
 
 /// What operators ask of streams and sessions.
@@ -71,11 +77,13 @@ pub(super) fn public(node: &Shared) -> Router {
     let limits = from_fn_with_state(Arc::clone(&node.rate_limits), limit::layer);
     let operators = if node.has_admin { Router::new() } else { for_operators(node) };
     let routes = Router::from(media().layer(limits))
+        .merge(Router::from(nodes()))
         .merge(pages())
         .merge(operators)
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(Arc::clone(&node.failures), failures::layer))
+        .layer(from_fn_with_state(Arc::clone(node), from_node::layer))
         .layer(from_fn_with_state(Arc::clone(&node.cross_origin), cors::for_operators))
         .layer(from_fn_with_state(Arc::clone(&node.hosts), host::guard))
         .layer(from_fn(host::layer))
@@ -105,7 +113,7 @@ pub(super) fn for_operators_alone(node: &Shared) -> Router {
 }
 
 fn for_operators(node: &Shared) -> Router<Shared> {
-    let described = media().merge(api()).merge(operations()).into_openapi();
+    let described = media().merge(nodes()).merge(api()).merge(operations()).into_openapi();
     let limits = from_fn_with_state(Arc::clone(&node.rate_limits), limit::layer);
     Router::from(api().merge(operations()).layer(limits)).layer(Extension(Document::new(described)))
 }

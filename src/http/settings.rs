@@ -12,8 +12,7 @@ use super::guard::limit::Limit;
 use super::guard::origin::{self as origins, OriginError};
 use super::ice_servers::{self, IceServerError, IceServers};
 use super::listener::limits::Limits;
-use super::listener::network::Network;
-use crate::setting;
+use crate::setting::{self, Network};
 
 /// The section `[http]`. Not `Debug`: it holds a secret.
 #[derive(clap::Args)]

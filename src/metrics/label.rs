@@ -301,6 +301,8 @@ label! {
         OtherToken = "other_token",
         /// No token allows that.
         NoAdmin = "no_admin",
+        /// Its token is not that of a node for this request.
+        NotANode = "not_a_node",
         /// The webhook did not decide.
         Undecided = "undecided",
         /// Its address has sent too many unknown tokens.

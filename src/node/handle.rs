@@ -79,6 +79,11 @@ impl Handle {
         self.shared.registry.list()
     }
 
+    /// Whether a stream has a publisher from which something was received within the last second.
+    pub(crate) fn is_receiving(&self, stream: &StreamName) -> bool {
+        self.shared.registry.is_receiving(stream, Instant::now())
+    }
+
     /// How many sessions there are, connected or not.
     pub fn session_count(&self) -> usize {
         self.shared.pending_sessions.len()

@@ -87,6 +87,12 @@ impl Registry {
         }
     }
 
+    /// Whether a stream has a publisher from which something was received lately.
+    pub(crate) fn is_receiving(&self, stream: &StreamName, now: Instant) -> bool {
+        let live = self.streams.get(stream).and_then(|entry| entry.live.clone());
+        live.is_some_and(|live| !live.is_silent(now))
+    }
+
     /// The address of the publisher that a new one, or a new standby, would replace; `None` if it would replace none.
     pub(crate) fn replaced_by(&self, stream: &StreamName, standby: bool) -> Option<IpAddr> {
         let entry = self.streams.get(stream)?;

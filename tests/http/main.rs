@@ -21,6 +21,9 @@ mod leases;
 mod legs;
 mod limits;
 mod media;
+#[path = "../support/node_token.rs"]
+mod node_token;
+mod nodes;
 mod openapi;
 mod operations;
 mod operator;

@@ -13,6 +13,8 @@ use sluice::cli::{Cli, Command};
 use sluice::http::{Limit, Origins};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::node_token::node_token;
+use crate::nodes;
 use crate::relay::{FRAGMENT, Relay, Reply, SDP, WHEP_OFFER, WHIP_OFFER};
 use crate::schema::{resolved, violations};
 
@@ -151,12 +153,24 @@ fn everything_that_the_document_promises_happens_as_it_says() {
     strict_relay(&mut drive);
     draining_relay(&mut drive);
     stuck_relay(&mut drive);
+    node_of_a_cluster(&mut drive);
     foreign_page(&mut drive);
     let out_of_reach = OUT_OF_REACH.map(|(method, path, status)| (method.to_owned(), path.to_owned(), status));
     let promised = promised(&drive.document);
     assert!(out_of_reach.iter().all(|one| promised.contains(one)), "the exceptions are promised at all");
     let expected: BTreeSet<_> = promised.into_iter().filter(|one| !out_of_reach.contains(one)).collect();
     assert_eq!(drive.driven, expected);
+}
+
+/// What a node answers another one.
+fn node_of_a_cluster(drive: &mut Drive) {
+    let relay = nodes::node();
+    let name = nodes::name(&relay);
+    for (path, status) in [("/node/v1/streams/cam", 200), ("/node/v1/streams/a%20b", 400)] {
+        let token = node_token("b", &name, ("GET", path), &Value::Null);
+        drive.send(&relay, status, "get", path, &[("authorization", &token)], "");
+    }
+    drive.send(&relay, 401, "get", "/node/v1/streams/cam", &[], "");
 }
 
 /// The answers of a relay without tokens.

@@ -7,11 +7,14 @@ mod claims;
 mod keys;
 mod provider;
 mod remote;
+mod shared_secrets;
 mod sign;
 mod verifier;
 
 pub(super) use claims::ClaimedLimits;
 pub(super) use remote::{InvalidUrl, RemoteKeys, check_url};
+pub use shared_secrets::SharedSecretsError;
+pub(crate) use shared_secrets::{SharedSecrets, is_of_kind};
 pub use sign::SignError;
 pub(super) use sign::sign;
 pub(super) use verifier::{Unverified, Verifier};

@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
+use super::from_node::FromNode;
 use crate::auth::{Access, Credential};
 use crate::http::error::Problem;
 use crate::http::request::asker::Asker;
@@ -134,6 +135,10 @@ pub(in crate::http) async fn layer(
     request: Request,
     next: Next,
 ) -> Response {
+    // The node that the client has reached has counted it.
+    if request.extensions().get::<FromNode>().is_some() {
+        return next.run(request).await;
+    }
     let is_change = matches!(*request.method(), Method::POST | Method::PATCH | Method::DELETE);
     let asks_another = || asker.token().is_some_and(|token| limits.access.asks_about(token));
     if (is_change || asks_another())

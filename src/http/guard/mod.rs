@@ -6,6 +6,7 @@ pub(super) mod client_header;
 mod client_scheme;
 pub(super) mod cors;
 pub(super) mod failures;
+pub(super) mod from_node;
 pub(super) mod host;
 pub(super) mod limit;
 pub(super) mod observe;

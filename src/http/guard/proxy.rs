@@ -15,10 +15,10 @@ use super::client_header::{Claim, ClientHeader, claim, is_forwarded, is_unread};
 use super::client_scheme::scheme;
 use crate::http::base_path::BasePath;
 use crate::http::listener::accept::is_for_operators;
-use crate::http::listener::network::{Network, is_trusted};
 use crate::http::listener::place::Place;
 use crate::http::request::connection::Connection;
 use crate::session::ClientSource;
+use crate::setting::Network;
 
 const UNTRUSTED: &str = "a proxy on this machine names its clients and is not trusted, so all of them share one limit: \
                          trust it with --trusted-proxy 127.0.0.1,::1";
@@ -53,7 +53,7 @@ pub(in crate::http) async fn layer(
     next: Next,
 ) -> Response {
     let peer = connection.remote.ip();
-    let is_trusted = |address| is_trusted(&proxies.trusted, address);
+    let is_trusted = |address| Network::any_has(&proxies.trusted, address);
     // If a PROXY header does not name the client, `peer` is the proxy's address, but the headers are the client's own:
     // such a proxy passes on the client's requests and adds nothing to them.
     let is_believed = connection.source != ClientSource::Unreadable && is_trusted(peer);
@@ -113,7 +113,7 @@ mod tests {
         for line in lines {
             headers.append(header, HeaderValue::from_bytes(line).unwrap());
         }
-        text(claim(&headers, &ClientHeader::ALL, peer.parse().unwrap(), |address| is_trusted(&trusted, address)))
+        text(claim(&headers, &ClientHeader::ALL, peer.parse().unwrap(), |address| Network::any_has(&trusted, address)))
     }
 
     fn text(claim: Claim) -> String {
@@ -239,7 +239,7 @@ mod tests {
             let headers =
                 pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
             let peer = IpAddr::from([10, 0, 0, 1]);
-            text(claim(&headers.collect(), read, peer, |address| is_trusted(&trusted, address)))
+            text(claim(&headers.collect(), read, peer, |address| Network::any_has(&trusted, address)))
         };
         let all = &ClientHeader::ALL;
         assert_eq!(ask(&[("x-forwarded-for", "192.0.2.1"), ("x-real-ip", "192.0.2.1")], all), "192.0.2.1");

@@ -46,7 +46,6 @@ use super::body::{Answer, Upload};
 use super::first_octet::{self, Carries};
 use super::handshake::{self, Opened};
 use super::limits::Limits;
-use super::network::{Network, is_trusted};
 use super::place::{Entrance, Place, refusal};
 use super::places::{Idle, Kind};
 use super::proxy_header;
@@ -59,6 +58,7 @@ use crate::log::OnceAMinute;
 use crate::metrics::{Closing, Metrics};
 use crate::node::Handle;
 use crate::session::ClientSource;
+use crate::setting::Network;
 
 /// Request line and headers together.
 const HEADER_BYTES: usize = 32 * 1024;
@@ -183,7 +183,7 @@ pub(in crate::http) async fn serve(
                 continue;
             }
         };
-        let is_proxy = is_trusted(&shared.entry.trusted_proxies, connection.remote.ip());
+        let is_proxy = Network::any_has(&shared.entry.trusted_proxies, connection.remote.ip());
         if shared.entry.proxy_protocol && !is_proxy && !connection.has_one_address() {
             shared.entry.metrics.http_closed[Closing::ProxyHeader].inc();
             shared.warn_of_stranger(&connection);
@@ -220,7 +220,7 @@ async fn serve_accepted(
     mut stopped: watch::Receiver<()>,
 ) {
     let entry = &shared.entry;
-    let from_proxy = is_trusted(&entry.trusted_proxies, connection.remote.ip());
+    let from_proxy = Network::any_has(&entry.trusted_proxies, connection.remote.ip());
     let (connection, is_proxy) = if entry.proxy_protocol {
         let client = read_proxy_header(shared, &stream, connection, &place, &mut stopped).await;
         let Some(client) = client else { return };

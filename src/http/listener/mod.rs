@@ -5,7 +5,6 @@ mod body;
 mod first_octet;
 mod handshake;
 pub(super) mod limits;
-pub(super) mod network;
 pub(super) mod place;
 mod places;
 mod proxy_header;

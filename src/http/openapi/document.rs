@@ -19,16 +19,21 @@ const DESCRIPTION: &str = "While no token is configured, everything is open. Onc
                            connections, 429 after unknown tokens from its address, and, where it needs a token, 503 while the \
                            webhook does not answer. A player that cannot send a header may send its token as ?token=TOKEN.";
 
-const TAGS: [(&str, &str); 5] = [
+const TAGS: [(&str, &str); 6] = [
     ("whip", "To publish."),
     ("whep", "To watch."),
     ("session", "To change and end one's own session."),
     ("api", "Streams and sessions, for operators."),
+    ("nodes", "For the other nodes of the cluster."),
     ("operations", "For Prometheus and for what restarts processes."),
 ];
 
-const TOKENS: [(&str, &str); 3] =
-    [("publish", "The publish token."), ("watch", "The watch token."), ("admin", "The admin token.")];
+const TOKENS: [(&str, &str); 4] = [
+    ("publish", "The publish token."),
+    ("watch", "The watch token."),
+    ("admin", "The admin token."),
+    ("node", "A token that the secret of the cluster signs."),
+];
 
 /// Operations whose body may be left out; utoipa says so only of a body that may be `null`, too.
 const OPTIONAL_BODIES: [&str; 1] = ["openEventStream"];

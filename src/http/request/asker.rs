@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use headers::authorization::Bearer;
 use headers::{Authorization, HeaderMapExt as _};
@@ -55,11 +56,16 @@ impl Asker {
     }
 }
 
+/// The token of `Authorization: Bearer TOKEN`.
+pub(in crate::http) fn bearer(headers: &HeaderMap) -> Option<Bearer> {
+    headers.typed_get::<Authorization<Bearer>>().map(|Authorization(bearer)| bearer)
+}
+
 impl<S: Sync> FromRequestParts<S> for Asker {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let bearer = parts.headers.typed_get::<Authorization<Bearer>>().map(|Authorization(bearer)| bearer);
+        let bearer = bearer(&parts.headers);
         let connection = Connection::from_request_parts(parts, state).await?;
         let turn = parts.extensions.get().cloned();
         Ok(Self { bearer, address: connection.remote.ip(), turn })

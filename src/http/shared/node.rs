@@ -10,7 +10,7 @@ use super::event_streams::EventStreams;
 use super::leases::Leases;
 use super::rendered::Rendered;
 use crate::auth::Access;
-use crate::cluster::Directory;
+use crate::cluster::{Calls, Directory};
 use crate::http::base_path::BasePath;
 use crate::http::config::Config;
 use crate::http::guard::cors::CrossOrigin;
@@ -33,6 +33,8 @@ pub struct Node {
     pub(in crate::http) access: Arc<Access>,
     pub(in crate::http) media: Handle,
     pub(in crate::http) directory: Arc<Directory>,
+    /// Calls of other nodes; `None` where nodes do not call each other.
+    pub(in crate::http) calls: Option<Arc<Calls>>,
     pub(in crate::http) legs: Legs,
     pub(in crate::http) metrics: Arc<Metrics>,
     pub(in crate::http) rendered: Rendered,
@@ -62,6 +64,15 @@ pub struct Node {
     timing: Timing,
 }
 
+/// This node, and what it knows of others.
+pub(crate) struct Nodes {
+    pub(crate) media: Handle,
+    pub(crate) directory: Arc<Directory>,
+    /// `None` where nodes do not call each other.
+    pub(crate) calls: Option<Arc<Calls>>,
+    pub(crate) legs: Legs,
+}
+
 pub(in crate::http) type Shared = Arc<Node>;
 
 impl Node {
@@ -70,7 +81,7 @@ impl Node {
         config: &Config,
         access: Access,
         tls: Option<Tls>,
-        (media, directory, legs): (Handle, Arc<Directory>, Legs),
+        Nodes { media, directory, calls, legs }: Nodes,
         metrics: Arc<Metrics>,
     ) -> Self {
         let access = Arc::new(access);
@@ -80,6 +91,7 @@ impl Node {
             media_by_http: (media.has_ice_tcp() && config.takes_media()).then_some(config.listen),
             media,
             directory,
+            calls,
             legs,
             rendered: Rendered::default(),
             event_streams: EventStreams::new(Arc::clone(&metrics)),

@@ -1,11 +1,11 @@
-//! Networks of trusted proxies.
+//! Networks of addresses.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-/// A network of trusted proxies, such as `10.0.0.0/8` or one address.
+/// A network, such as `10.0.0.0/8` or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(IpNet);
 
@@ -31,9 +31,11 @@ impl FromStr for Network {
     }
 }
 
-/// Whether an address is a trusted proxy's.
-pub(in crate::http) fn is_trusted(trusted: &[Network], address: IpAddr) -> bool {
-    trusted.iter().any(|network| network.0.contains(&address))
+impl Network {
+    /// Whether one of these networks has this address.
+    pub(crate) fn any_has(networks: &[Self], address: IpAddr) -> bool {
+        networks.iter().any(|network| network.0.contains(&address.to_canonical()))
+    }
 }
 
 #[cfg(test)]
