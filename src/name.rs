@@ -61,6 +61,9 @@ pub struct SessionId([u8; 16]);
 pub struct InvalidSessionId;
 
 impl SessionId {
+    /// Characters of its text.
+    pub(crate) const LENGTH: usize = 22;
+
     /// A new id from the operating system's randomness.
     pub fn random() -> Self {
         Self(rand::random())

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{Context, SHA256, digest};
 use subtle::ConstantTimeEq as _;
 
@@ -43,6 +45,27 @@ impl Credential {
         }
         let token = bytes(&digest(&SHA256, token.as_bytes()));
         Self(Some(Digests { holder: bytes(&holder.finish()), token }))
+    }
+
+    /// A node of the cluster.
+    pub(crate) fn of_node(name: &str) -> Self {
+        Self::of_holder("", &["sluice node", name])
+    }
+
+    /// As another node reads it by [`Self::read`]: digests, from which no token can be made.
+    pub(crate) fn write(&self) -> String {
+        let encode = |digest: &[u8; 32]| URL_SAFE_NO_PAD.encode(digest);
+        self.0.as_ref().map_or_else(String::new, |own| format!("{}.{}", encode(&own.holder), encode(&own.token)))
+    }
+
+    /// Reads what [`Self::write`] has written; `None` if it is something else.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return Some(Self::ANONYMOUS);
+        }
+        let decode = |text| URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok();
+        let (holder, token) = text.split_once('.')?;
+        Some(Self(Some(Digests { holder: decode(holder)?, token: decode(token)? })))
     }
 
     /// True without a token.
@@ -107,6 +130,13 @@ mod tests {
             assert!(!first.is_shown_by(&foreign));
         }
         assert!(Credential::ANONYMOUS.is_shown_by(&Credential::ANONYMOUS));
+        for credential in [first, Credential::ANONYMOUS] {
+            let read = Credential::read(&credential.write()).unwrap();
+            assert!(read == credential && credential.is_shown_by(&read));
+        }
+        for wrong in [".", "a", "a.b", &Credential::of_token("t").write().replace('.', "")] {
+            assert!(Credential::read(wrong).is_none(), "{wrong}");
+        }
         assert_ne!(Credential::of_holder("t", &["ab", "c"]), Credential::of_holder("t", &["a", "bc"]));
     }
 }

@@ -1,7 +1,10 @@
 //! Why a request is denied.
 
+use serde::{Deserialize, Serialize};
+
 /// Why a request is denied.
-#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Denied {
     /// The request carries no token.
     #[error("this needs a token: send it as \"Authorization: Bearer TOKEN\", or as ?token=TOKEN in the address")]

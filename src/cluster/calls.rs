@@ -52,6 +52,7 @@ const LARGEST: usize = 256 * 1024;
 /// Calls other nodes, and checks the calls of others. In an `Arc`: all requests share it.
 #[derive(Debug)]
 pub(crate) struct Calls {
+    own_tag: NodeTag,
     directory: Arc<Directory>,
     secrets: SharedSecrets,
     allowed: Arc<Allowed>,
@@ -90,6 +91,7 @@ pub(crate) enum CallError {
     #[error("what answers at the URL of the node ({0}) is not that node, or has another --cluster-secret")]
     Foreign(StatusCode),
     /// The node refused it.
+    #[allow(dead_code, reason = "legs ask for streams")]
     #[error("the node answered {0}")]
     Refused(StatusCode),
     /// Its answer cannot be read.
@@ -110,12 +112,18 @@ impl Calls {
         let Some(secrets) = config.secrets.read()? else { return Ok(None) };
         let allowed = Arc::new(config.allowed.clone());
         let client = client(Arc::clone(&allowed), authority)?;
-        Ok(Some(Self { directory, secrets, allowed, client, paths: RwLock::default() }))
+        let own_tag = NodeTag::of(directory.node());
+        Ok(Some(Self { own_tag, directory, secrets, allowed, client, paths: RwLock::default() }))
+    }
+
+    /// The name of this node.
+    pub(crate) fn own(&self) -> &NodeId {
+        self.directory.node()
     }
 
     /// The tag of this node in the ids of its sessions.
     pub(crate) fn own_tag(&self) -> NodeTag {
-        NodeTag::of(self.directory.node())
+        self.own_tag
     }
 
     /// The other node with this tag, if it lives.
@@ -144,6 +152,7 @@ impl Calls {
 
     /// Notes the path of a stream that comes from another node: that of its answer, from the origin to that node. `None`
     /// when it comes from there no more.
+    #[allow(dead_code, reason = "legs set it")]
     pub(crate) fn set_path(&self, stream: &StreamName, path: Option<Vec<NodeId>>) {
         let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
         match path {
@@ -164,6 +173,7 @@ impl Calls {
     ///
     /// # Errors
     /// [`CallError`].
+    #[allow(dead_code, reason = "legs ask for it")]
     pub(crate) async fn stream(&self, node: &NodeId, stream: &StreamName) -> Result<StreamState, CallError> {
         let path = format!("/node/v1/streams/{stream}");
         let call = Call { method: Method::GET, path, headers: HeaderMap::new(), body: Bytes::new() };

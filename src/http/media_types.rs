@@ -11,8 +11,13 @@ pub(super) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 /// The type of lists of events.
 pub(super) const JSON: &str = "application/json";
 
+/// The type of event streams.
+pub(super) const EVENT_STREAM: &str = "text/event-stream";
+
 pub(super) use crate::sdp::{FRAGMENT_LIMIT, OFFER_LIMIT};
 
+/// nginx holds a response back until it is complete or large; this header turns that off.
+pub(super) const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 pub(super) const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 pub(super) const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 

@@ -19,7 +19,7 @@ use super::endpoints::{events, layer, offer, session};
 use super::error::Problem;
 use super::guard::{allow, cors, failures, from_node, host, limit, observe, proxy, query_token};
 use super::hsts;
-use super::nodes::stream as node_stream;
+use super::nodes::{forward, stream as node_stream};
 use super::openapi::document::Document;
 use super::pages::{asset, problem, view};
 use super::shared::node::Shared;
@@ -76,14 +76,15 @@ fn pages() -> Router<Shared> {
 pub(super) fn public(node: &Shared) -> Router {
     let limits = from_fn_with_state(Arc::clone(&node.rate_limits), limit::layer);
     let operators = if node.has_admin { Router::new() } else { for_operators(node) };
-    let routes = Router::from(media().layer(limits))
+    let forward = from_fn_with_state(Arc::clone(node), forward::layer);
+    let routes = Router::from(media().layer(forward).layer(limits))
         .merge(Router::from(nodes()))
         .merge(pages())
         .merge(operators)
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(Arc::clone(&node.failures), failures::layer))
-        .layer(from_fn_with_state(Arc::clone(node), from_node::layer))
+        .layer(from_fn_with_state(node.calls.clone(), from_node::layer))
         .layer(from_fn_with_state(Arc::clone(&node.cross_origin), cors::for_operators))
         .layer(from_fn_with_state(Arc::clone(&node.hosts), host::guard))
         .layer(from_fn(host::layer))

@@ -66,7 +66,7 @@ fn end_publisher(node: &Running, stream: &str) {
     assert_eq!(ended, 1, "{sessions:?}");
 }
 
-fn state(node: &Running) -> &'static str {
+pub(crate) fn state(node: &Running) -> &'static str {
     let states = ["connected", "behind", "unreachable"];
     let is = |state: &str| node.metric(&format!("sluice_directory_state{{state=\"{state}\"}}")) == 1.0;
     states.into_iter().find(|state| is(state)).unwrap_or_default()
@@ -84,7 +84,7 @@ fn replaced_publishers(node: &Running) -> f64 {
 }
 
 #[track_caller]
-fn until(what: &str, is_true: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, is_true: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_true() {
         assert!(began.elapsed() < PATIENCE, "it does not come about that {what}");

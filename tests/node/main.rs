@@ -7,6 +7,8 @@ mod binary;
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "../support/nats_server.rs"]
 mod nats_server;
+#[path = "../support/node_token.rs"]
+mod node_token;
 
 mod cluster;
 mod command_line;
@@ -14,4 +16,5 @@ mod drain;
 mod legs;
 mod load;
 mod log;
+mod session_urls;
 mod stuck;

@@ -24,9 +24,6 @@ use super::allowed::Allowed;
 use super::config::SecretsError;
 use crate::authority::authority_certificates;
 
-/// How long the connection to a node may take.
-const CONNECT: Duration = Duration::from_secs(2);
-
 /// How long a connection without a call is kept: nodes close one that has been idle for 15 s.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -44,7 +41,6 @@ pub(super) fn client(allowed: Arc<Allowed>, authority: Option<&Path>) -> Result<
     let mut http = HttpConnector::new_with_resolver(Resolver(allowed));
     http.enforce_http(false);
     http.set_nodelay(true);
-    http.set_connect_timeout(Some(CONNECT));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

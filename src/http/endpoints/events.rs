@@ -17,8 +17,8 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::sse::{Event as Line, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -27,7 +27,7 @@ use super::session::own_session;
 use crate::http::base_path::BasePath;
 use crate::http::error::Problem;
 use crate::http::listener::place::Place;
-use crate::http::media_types::{ACCEPT_POST, JSON};
+use crate::http::media_types::{ACCEL_BUFFERING, ACCEPT_POST, EVENT_STREAM, JSON};
 use crate::http::openapi::refusals::{
     ForeignPage, Malformed, NotAcceptable, NotFound, TooLarge, TooMany, TooManyEventStreams, TooSlow, Unauthorized,
     Unavailable, WrongType,
@@ -42,13 +42,10 @@ use crate::http::shared::event_streams::EventStreamsFull;
 use crate::http::shared::node::Shared;
 use crate::label::Label as _;
 use crate::metrics::EventName;
-use crate::name::{Role, SessionId};
+use crate::name::Role;
 use crate::stream::Absence;
 
 const RELATION: &str = "urn:ietf:params:whep:ext:core:server-sent-events";
-const EVENT_STREAM: &str = "text/event-stream";
-/// nginx holds a response back until it is complete or large; this header turns that off.
-const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// An event of the draft that viewers may ask for and never get.
 const NEVER_SENT: &str = "reconnect";
@@ -60,7 +57,7 @@ const LIST_LIMIT: usize = 4 * 1024;
 const FULL_RETRY: Duration = Duration::from_secs(10);
 
 /// The Link header of the 201: where event streams are made, and of what.
-pub(in crate::http) fn link(base_path: &BasePath, session: &SessionId) -> HeaderValue {
+pub(in crate::http) fn link(base_path: &BasePath, session: &str) -> HeaderValue {
     let path = base_path.join(&format!("/session/{session}/events"));
     let link = format!("<{path}>; rel=\"{RELATION}\"; events=\"{}\"", names().join(","));
     HeaderValue::try_from(link).expect("a base path, a session id and names of events are visible ASCII")
@@ -116,7 +113,8 @@ pub(in crate::http) async fn post(
         return Err(NO_SUCH_SESSION);
     }
     let base_path: BasePath = parts.extensions.get().cloned().unwrap_or_default();
-    let location = HeaderValue::try_from(base_path.join(&format!("/session/{id}/events/{key}")));
+    let session = shared.own_tag().join(&id);
+    let location = HeaderValue::try_from(base_path.join(&format!("/session/{session}/events/{key}")));
     let location = location.expect("a base path, a session id and a key are visible ASCII");
     Ok((StatusCode::CREATED, [(LOCATION, location)]).into_response())
 }
@@ -145,7 +143,7 @@ pub(in crate::http) async fn get(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    if headers.contains_key(AUTHORIZATION) {
+    if asker.has_authorization() {
         own_session(&shared, &session, &asker).await?;
     }
     let found = shared.event_streams.find(&session, &key).ok_or(NO_SUCH_EVENT_STREAM)?;

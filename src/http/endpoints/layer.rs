@@ -100,7 +100,7 @@ pub(in crate::http) struct SelectedLayer {
 }
 
 /// The Link header of the 201: where layers are selected.
-pub(in crate::http) fn link(base_path: &BasePath, session: &SessionId) -> HeaderValue {
+pub(in crate::http) fn link(base_path: &BasePath, session: &str) -> HeaderValue {
     let path = base_path.join(&format!("/session/{session}/layer"));
     HeaderValue::try_from(format!("<{path}>; rel=\"{RELATION}\""))
         .expect("a base path and a session id are visible ASCII")

@@ -260,15 +260,16 @@ fn answer(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(SDP));
     headers.insert(ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT));
     headers.insert(ETAG, entity_tag(&created.etag));
-    let location = HeaderValue::try_from(base_path.join(&format!("/session/{}", created.session)));
+    let session = shared.own_tag().join(&created.session);
+    let location = HeaderValue::try_from(base_path.join(&format!("/session/{session}")));
     headers.insert(LOCATION, location.expect("a base path and a session id are visible ASCII"));
     shared.ice_servers.announce(&mut headers, SystemTime::now());
     if let Some(turn) = turn {
         headers.append(LINK, turn);
     }
     if role == Role::Viewer {
-        headers.append(LINK, events::link(base_path, &created.session));
-        headers.append(LINK, layer::link(base_path, &created.session));
+        headers.append(LINK, events::link(base_path, &session));
+        headers.append(LINK, layer::link(base_path, &session));
     }
     Ok((StatusCode::CREATED, headers, created.answer).into_response())
 }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::{Denied, credential_of};
+use crate::auth::Denied;
 use crate::http::error::Problem;
 use crate::http::media_types::{FRAGMENT, FRAGMENT_LIMIT, entity_tag, options as accepts};
 use crate::http::openapi::refusals::{
@@ -85,8 +85,8 @@ pub(in crate::http) async fn delete(
     SessionPath(id): SessionPath,
     asker: Asker,
 ) -> Result<Json<Ending>, Problem> {
-    let identified = shared.access.holder(asker.token()).await.ok();
-    let holders = [Some(asker.shown()), identified.map(|holder| credential_of(holder.as_ref()))];
+    let identified = asker.identify(&shared.access).await.ok();
+    let holders = [Some(asker.shown()), identified.map(|identified| identified.credential)];
     if holders.iter().flatten().any(|holder| shared.media.has_departed(&id, holder)) {
         return Ok(Json(Ending { explanation: shared.media.explanation(&id) }));
     }
@@ -229,25 +229,24 @@ pub(in crate::http) async fn own_session(
         asker.accepted();
         return Ok(info.clone());
     }
-    let holder = match &info {
-        Some(info) => shared.access.holder_for(asker.asking(), info.role.into(), &info.stream).await?,
-        None => match shared.access.holder(asker.token()).await {
+    let identified = match &info {
+        Some(info) => asker.identify_for(&shared.access, info.role.into(), &info.stream).await?,
+        None => match asker.identify(&shared.access).await {
             // The webhook decides about a token for a stream, and there is none: this may be a token that it allows.
             Err(Denied::UnknownToken) if shared.access.has_webhook() => return Err(NO_SUCH_SESSION),
-            holder => holder?,
+            identified => identified?,
         },
     };
     asker.accepted();
-    let credential = credential_of(holder.as_ref());
     let info = info.ok_or(NO_SUCH_SESSION)?;
-    if info.credential.is_shown_by(&credential) {
+    if info.credential.is_shown_by(&identified.credential) {
         // The client has renewed its token: the session now lasts as long as the new one.
-        if let Some(holder) = &holder {
+        if let Some(holder) = &identified.holder {
             shared.leases.keep(*id, holder);
         }
         return Ok(info);
     }
-    Err(if credential.is_anonymous() { Denied::NoToken.into() } else { NO_SUCH_SESSION })
+    Err(if identified.credential.is_anonymous() { Denied::NoToken.into() } else { NO_SUCH_SESSION })
 }
 
 /// Which ICE session a PATCH means.

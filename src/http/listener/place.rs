@@ -132,6 +132,11 @@ impl Place {
         Err(refusal(PlacesFull::Client))
     }
 
+    /// Another node makes requests on the connection, for many clients: it counts for none of them.
+    pub(in crate::http) fn serve_node(&self) {
+        self.taken().places.ask_for(self.0.id, None);
+    }
+
     pub(super) fn kind(&self) -> Kind {
         *self.kind_mut()
     }

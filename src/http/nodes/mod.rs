@@ -1,3 +1,4 @@
-//! What other nodes of the cluster ask for. Each request needs a token that the secret of the cluster signs.
+//! What nodes of the cluster ask of each other: streams, and requests for sessions, which are sent on to their nodes.
 
+pub(super) mod forward;
 pub(super) mod stream;

@@ -17,7 +17,8 @@ const DESCRIPTION: &str = "While no token is configured, everything is open. Onc
                            ADDR the operations of api and operations are at that address, and nowhere else. Besides what each \
                            operation lists, any request can get 400 for its Host header, 429 or 503 while there are too many \
                            connections, 429 after unknown tokens from its address, and, where it needs a token, 503 while the \
-                           webhook does not answer. A player that cannot send a header may send its token as ?token=TOKEN.";
+                           webhook does not answer. In a cluster any node serves a \
+                           session, with 503 while the session's node does not answer. A player that cannot send a header may send its token as ?token=TOKEN.";
 
 const TAGS: [(&str, &str); 6] = [
     ("whip", "To publish."),

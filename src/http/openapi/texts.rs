@@ -37,9 +37,10 @@ texts! {
     Nothing: "Nothing.", |text| text.max_length(Some(0));
     Metrics: "Prometheus text format 0.0.4.", |text| text.pattern(Some("^# HELP "));
     StreamName: "A stream's name, other than `.` and `..`.", |text| text.pattern(Some("^[A-Za-z0-9_.~-]{1,64}$"));
-    SessionId: "A session's id: the last part of its Location.", |text| text.pattern(Some("^[A-Za-z0-9_-]{22}$"));
+    SessionId: "A session's id: the last part of its Location; in a cluster it begins with 8 characters for its node.",
+        |text| text.pattern(Some("^[A-Za-z0-9_-]{22}([A-Za-z0-9_-]{8})?$"));
     EventStreamKey: "An event stream: the last part of its Location.", |text| text.pattern(Some("^[A-Za-z0-9_-]{22}$"));
-    SessionPath: "Absolute path of the session.", |text| text.pattern(Some("^/session/[A-Za-z0-9_-]{22}$"));
+    SessionPath: "Absolute path of the session.", |text| text.pattern(Some("^/session/[A-Za-z0-9_-]{22}([A-Za-z0-9_-]{8})?$"));
     EntityTag: "Strong tag of the ICE session, with quotes.", |text| text.pattern(Some("^\"[^\"]+\"$"));
     SdpType: "The type of offers.", |text| text.enum_values(Some([SDP]));
     FragmentType: "The type of SDP fragments.", |text| text.enum_values(Some([FRAGMENT]));

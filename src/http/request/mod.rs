@@ -4,6 +4,7 @@
 pub(super) mod asker;
 pub(super) mod body;
 pub(super) mod connection;
+pub(super) mod forwarded;
 pub(super) mod headers;
 mod mistakes;
 pub(super) mod path;

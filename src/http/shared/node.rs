@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::FromRef;
+
 use super::event_streams::EventStreams;
 use super::leases::Leases;
 use super::rendered::Rendered;
@@ -23,6 +25,7 @@ use crate::http::hsts::Hsts;
 use crate::http::ice_servers::IceServers;
 use crate::http::listener::accept::{Entry, Timing};
 use crate::http::listener::limits::Limits;
+use crate::http::request::path::OwnTag;
 use crate::http::tls::{PlainHttp, Tls};
 use crate::legs::Legs;
 use crate::metrics::Metrics;
@@ -136,6 +139,11 @@ impl Node {
         &self.legs
     }
 
+    /// The tag of this node in front of the ids of its sessions.
+    pub(in crate::http) fn own_tag(&self) -> OwnTag {
+        OwnTag(self.calls.as_ref().map(|calls| calls.own_tag()))
+    }
+
     /// Logs which addresses clients try for media, and what looks wrong with them.
     pub(crate) fn log_self_check(&self) {
         self.media.self_check(self.media_by_http).log();
@@ -161,6 +169,12 @@ impl Node {
             media: None,
             metrics: Arc::clone(&self.metrics),
         }
+    }
+}
+
+impl FromRef<Shared> for OwnTag {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.own_tag()
     }
 }
 

@@ -1,0 +1,212 @@
+//! Two relays of a cluster as processes: each serves the sessions of the other.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use serde_json::{Value, json};
+use ureq::http::{HeaderMap, Request};
+
+use crate::binary::{PATIENCE, Running, agent, sluice};
+use crate::cluster::{state, until};
+use crate::nats_server::NatsServer;
+use crate::node_token::{CLUSTER_SECRET, node_token};
+
+const WATCH_OFFER: &str = include_str!("../golden/chromium-156-whep.offer.sdp");
+const FRAGMENT: (&str, &str) = ("content-type", "application/trickle-ice-sdpfrag");
+const SDP: (&str, &str) = ("content-type", "application/sdp");
+const ANY: (&str, &str) = ("if-match", "*");
+const CREDENTIALS: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n";
+const WATCH: (&str, &str) = ("authorization", "Bearer watch");
+
+/// The port of all nodes: each has an address of its own.
+const PORT: u16 = 4700;
+
+static NODES: AtomicU8 = AtomicU8::new(1);
+
+/// A loopback address that no other node and no other run of these tests has.
+fn address() -> String {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    format!("127.{high}.{low}.{}:{PORT}", NODES.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A node that others call, with tokens.
+pub(crate) fn node(server: &NatsServer, arguments: &[&str]) -> Running {
+    let (address, nats) = (address(), server.url());
+    let url = format!("http://{address}");
+    let own = ["--http", &address, "--media", "127.0.0.1:0", "--cluster", &nats, "--node-url", &url];
+    let shared = ["--cluster-secret", CLUSTER_SECRET, "--cluster-allow", "127.0.0.0/8"];
+    let tokens = ["--publish-token", "publish", "--watch-token", "watch", "--admin-token", "look"];
+    let node = Running::start(&mut sluice(&[&own[..], &shared, &tokens, arguments].concat()));
+    until("it is connected", || state(&node) == "connected");
+    node
+}
+
+/// Two nodes that know each other.
+fn two_nodes(server: &NatsServer) -> (Running, Running) {
+    let nodes = (node(server, &[]), node(server, &[]));
+    until("both know two nodes", || names(&nodes.0).len() == 2 && names(&nodes.1).len() == 2);
+    nodes
+}
+
+struct Reply {
+    status: u16,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Reply {
+    fn header(&self, name: &str) -> &str {
+        self.headers[name].to_str().unwrap()
+    }
+}
+
+fn send(node: &Running, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    let mut request = Request::builder().method(method).uri(format!("{}{path}", node.origin));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(body.to_owned()).unwrap();
+    let agent = agent();
+    let mut response = agent.run(agent.configure_request(request).allow_non_standard_methods(true).build()).unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Reply { status, headers, body: response.body_mut().read_to_string().unwrap() }
+}
+
+/// The names of the nodes that a node knows, itself first.
+fn names(node: &Running) -> Vec<String> {
+    let reply = send(node, "GET", "/api/nodes", &[("authorization", "Bearer look")], "");
+    let mut nodes: Vec<Value> = serde_json::from_str(&reply.body).unwrap();
+    nodes.sort_by_key(|node| node["here"] == false);
+    nodes.iter().map(|node| node["node"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The path and the entity tag of a new viewer's session.
+fn watch(node: &Running) -> (String, String) {
+    let created = send(node, "POST", "/whep/cam", &[SDP, WATCH], WATCH_OFFER);
+    assert_eq!(created.status, 201, "{}", created.body);
+    (created.header("location").to_owned(), created.header("etag").to_owned())
+}
+
+#[test]
+fn any_node_serves_the_url_of_a_session() {
+    let server = NatsServer::start("");
+    let (a, b) = two_nodes(&server);
+    let (session, tag) = watch(&a);
+    let found = send(&b, "GET", &session, &[WATCH], "");
+    assert_eq!((found.status, found.header("etag")), (204, tag.as_str()));
+    assert_eq!(send(&b, "HEAD", &session, &[WATCH], "").status, 204);
+    assert_eq!(send(&b, "OPTIONS", &session, &[], "").status, 204);
+
+    let restarted = send(&b, "PATCH", &session, &[WATCH, FRAGMENT, ANY], CREDENTIALS);
+    assert_eq!(restarted.status, 200, "{}", restarted.body);
+    assert!(restarted.body.contains("a=ice-ufrag:") && restarted.body.contains("127.0.0.1"), "{}", restarted.body);
+    assert_ne!(restarted.header("etag"), tag);
+    assert_eq!(send(&a, "GET", &session, &[WATCH], "").header("etag"), restarted.header("etag"));
+    let stale = send(&b, "PATCH", &session, &[WATCH, FRAGMENT, ("if-match", &tag)], CREDENTIALS);
+    assert_eq!((stale.status, stale.header("content-type")), (412, "application/problem+json"));
+
+    let layer = format!("{session}/layer");
+    let selected = send(&b, "POST", &layer, &[WATCH, ("content-type", "application/json")], r#"{"audioOnly":true}"#);
+    assert_eq!(selected.status, 200, "{}", selected.body);
+    assert!(send(&a, "GET", &layer, &[WATCH], "").body.contains("audioOnly"));
+
+    let opened = send(&b, "POST", &format!("{session}/events"), &[WATCH], "");
+    assert_eq!(opened.status, 201, "{}", opened.body);
+    let events = opened.header("location").to_owned();
+    assert!(events.starts_with(&format!("{session}/events/")), "{events}");
+    let address = b.origin.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(format!("GET {events} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();
+    let mut text = String::new();
+    while !text.contains("event: ") {
+        let mut octets = [0; 2048];
+        let count = stream.read(&mut octets).unwrap();
+        assert!(count > 0, "{text}");
+        text += std::str::from_utf8(&octets[..count]).unwrap();
+    }
+    assert!(text.contains("content-type: text/event-stream"), "{text}");
+
+    assert_eq!(send(&b, "DELETE", &session, &[WATCH], "").status, 200);
+    until("its event stream ends", || (&stream).read(&mut [0; 2048]).unwrap() == 0);
+    for node in [&a, &b] {
+        assert_eq!(send(node, "GET", &session, &[WATCH], "").status, 404);
+    }
+}
+
+#[test]
+fn at_another_node_a_client_may_do_what_it_may_do_at_the_node_of_the_session() {
+    let server = NatsServer::start("");
+    let (a, b) = two_nodes(&server);
+    let (session, _) = watch(&a);
+    let gone = session.replace(&session[session.len() - 22..], "AAAAAAAAAAAAAAAAAAAAAA");
+    for token in [None, Some("Bearer publish"), Some("Bearer guess"), Some("Basic eDp5"), Some("Bearer look")] {
+        let token: Vec<_> = token.iter().map(|token| ("authorization", *token)).collect();
+        for (method, path) in [
+            ("GET", session.clone()),
+            ("PATCH", session.clone()),
+            ("DELETE", session.clone()),
+            ("GET", format!("{session}/layer")),
+            ("POST", format!("{session}/events")),
+            ("GET", gone.clone()),
+        ] {
+            let [owner, other] = [&a, &b].map(|node| send(node, method, &path, &token, ""));
+            assert!([401, 403, 404].contains(&owner.status), "{method} {token:?}: {}", owner.body);
+            assert_eq!((other.status, &other.body), (owner.status, &owner.body), "{method} {path} {token:?}");
+        }
+    }
+    assert_eq!(send(&b, "GET", &session, &[WATCH], "").status, 204, "it has not ended");
+}
+
+#[test]
+fn what_an_outsider_writes_into_headers_of_nodes_counts_for_nothing() {
+    let server = NatsServer::start("");
+    let (a, b) = two_nodes(&server);
+    let (session, _) = watch(&a);
+    let (name_a, name_b) = (names(&a)[0].clone(), names(&b)[0].clone());
+    let anonymous = ("sluice-client", r#"{"holder":""}"#);
+    let path = "sluice-path";
+    for outsider in [
+        vec![anonymous],
+        vec![anonymous, (path, "x"), ("sluice-node", &name_b)],
+        vec![("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=192.0.2.1")],
+    ] {
+        for node in [&a, &b] {
+            assert_eq!(send(node, "DELETE", &session, &outsider, "").status, 401, "{outsider:?}");
+        }
+    }
+    let forged = |issuer: &str, audience: &str, changes: Value| {
+        ("authorization", node_token(issuer, audience, ("DELETE", &session), &changes))
+    };
+    for (name, value) in [
+        forged(&name_b, &name_b, json!({})),
+        forged(&name_b, &name_a, json!({"age": 40})),
+        forged(&name_b, &name_a, json!({"path": "/session/other"})),
+        forged(&name_b, &name_a, json!({"secret": "another secret with more than 32 characters"})),
+    ] {
+        assert_eq!(send(&a, "DELETE", &session, &[(name, &value), anonymous], "").status, 401);
+    }
+    // A node that is right in all this is another client.
+    let (name, right) = forged(&name_b, &name_a, json!({}));
+    assert_eq!(send(&a, "DELETE", &session, &[(name, &right)], "").status, 404);
+    // What comes from a node is sent on to no third one.
+    let (name, twice) = forged(&name_a, &name_b, json!({}));
+    assert_eq!(send(&b, "DELETE", &session, &[(name, &twice)], "").status, 404);
+    assert_eq!(send(&b, "GET", &session, &[WATCH], "").status, 204, "it has not ended");
+}
+
+#[test]
+fn a_session_whose_node_is_gone_is_gone_and_one_whose_node_hangs_is_not() {
+    let server = NatsServer::start("");
+    let (mut a, b) = two_nodes(&server);
+    let (session, _) = watch(&a);
+    a.signal("STOP");
+    let waits = send(&b, "GET", &session, &[WATCH], "");
+    assert_eq!((waits.status, waits.header("retry-after")), (503, "2"));
+    a.signal("CONT");
+    assert_eq!(send(&b, "GET", &session, &[WATCH], "").status, 204);
+    a.signal("KILL");
+    a.ended();
+    assert_eq!(send(&b, "GET", &session, &[WATCH], "").status, 404, "before its lease has expired");
+}
