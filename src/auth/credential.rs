@@ -37,19 +37,13 @@ impl Credential {
 
     /// The holder that `token` names by these texts.
     pub(crate) fn of_holder(token: &str, names: &[&str]) -> Self {
-        let mut holder = Context::new(&SHA256);
-        for name in names {
-            // With its length, so that two lists of texts never join to the same octets.
-            holder.update(&(name.len() as u64).to_be_bytes());
-            holder.update(name.as_bytes());
-        }
         let token = bytes(&digest(&SHA256, token.as_bytes()));
-        Self(Some(Digests { holder: bytes(&holder.finish()), token }))
+        Self(Some(Digests { holder: digest_of(names), token }))
     }
 
     /// A node of the cluster.
     pub(crate) fn of_node(name: &str) -> Self {
-        Self::of_holder("", &["sluice node", name])
+        Self::of_digest(digest_of(&["sluice node", name]))
     }
 
     /// As another node reads it by [`Self::read`]: digests, from which no token can be made.
@@ -82,6 +76,17 @@ impl Credential {
         };
         is_same_token | (self == shown)
     }
+}
+
+/// The digest of several texts.
+fn digest_of(texts: &[&str]) -> [u8; 32] {
+    let mut digest = Context::new(&SHA256);
+    for text in texts {
+        // With its length, so that two lists of texts never join to the same octets, nor to those of a token.
+        digest.update(&(text.len() as u64).to_be_bytes());
+        digest.update(text.as_bytes());
+    }
+    bytes(&digest.finish())
 }
 
 fn bytes(digest: &ring::digest::Digest) -> [u8; 32] {
@@ -137,6 +142,8 @@ mod tests {
         for wrong in [".", "a", "a.b", &Credential::of_token("t").write().replace('.', "")] {
             assert!(Credential::read(wrong).is_none(), "{wrong}");
         }
+        let (one, other) = (Credential::of_node("a"), Credential::of_node("b"));
+        assert!(one.is_shown_by(&one) && !one.is_shown_by(&other) && !other.is_shown_by(&one));
         assert_ne!(Credential::of_holder("t", &["ab", "c"]), Credential::of_holder("t", &["a", "bc"]));
     }
 }

@@ -252,7 +252,7 @@ mod tests {
 
     /// A node that may call these addresses, and knows the node `b` by this URL.
     fn calls(allowed: &str, url: &str) -> Calls {
-        let own = Identity { node: "a".parse().unwrap(), incarnation: 1, url: None };
+        let own = Identity { node: "a".parse().unwrap(), incarnation: 1, url: None, public_url: None, region: None };
         let directory = Directory::new(own, Store::Memory(Memory::default()), Timing::default());
         let value = format!(r#"{{"v":1,"inc":1,"gen":1,"url":"{url}"}}"#);
         directory.apply(&Update { key: "n.b".to_owned(), entry: Entry { value: Some(value.into()), revision: 1 } });

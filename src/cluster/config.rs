@@ -51,6 +51,7 @@ impl Config {
     /// [`CredentialsError`] if the file of the credentials is not usable.
     pub(crate) fn directory(&self) -> Result<Arc<Directory>, CredentialsError> {
         let own = Identity::of_process(self.url.clone(), self.region.clone());
+        let own = Identity { public_url: self.calls.public_url.clone(), ..own };
         let store = match self.is_shared() {
             true => Store::Nats(Nats::new(self.nats.clone(), &own.node)?),
             false => Store::Memory(Memory::default()),

@@ -107,6 +107,16 @@ pub(super) enum Problem {
         /// When to try again.
         retry_after: Duration,
     },
+    /// This node serves no further node with the stream.
+    #[error("{detail}")]
+    NoLeg {
+        /// Why.
+        detail: String,
+        /// Other nodes to ask, at most two.
+        others: Vec<String>,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The relay cannot take one more, or is about to stop.
     #[error("{detail}")]
     Unavailable {
@@ -128,6 +138,10 @@ pub(super) struct Document {
     status: u16,
     /// A sentence for a person.
     detail: String,
+    /// For a node of the cluster: others that it may ask instead.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    nodes: Vec<String>,
 }
 
 /// The detail of a problem, beside its response, for a layer that shows it in another way.
@@ -152,7 +166,15 @@ impl Problem {
             Self::Unsupported(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NoIfMatch => StatusCode::PRECONDITION_REQUIRED,
             Self::Later { denied: Denied::SlowedDown, .. } | Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Later { .. } | Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Later { .. } | Self::NoLeg { .. } | Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Nodes to ask instead.
+    fn others(&self) -> &[String] {
+        match self {
+            Self::NoLeg { others, .. } => others,
+            _ => &[],
         }
     }
 
@@ -178,6 +200,7 @@ impl Problem {
             Self::Later { retry_after, .. }
             | Self::TooMany { retry_after, .. }
             | Self::Conflict { retry_after, .. }
+            | Self::NoLeg { retry_after, .. }
             | Self::Unavailable { retry_after, .. } => {
                 // Whole seconds, and never 0: "at once" is what made the trouble.
                 let seconds = retry_after.as_secs_f64().ceil().max(1.0);
@@ -212,6 +235,7 @@ impl IntoResponse for Problem {
             title: status.canonical_reason().unwrap_or_default(),
             status: status.as_u16(),
             detail: self.to_string(),
+            nodes: self.others().to_vec(),
         };
         let kind = (CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         let mut response = (status, Json(document)).into_response();

@@ -16,13 +16,14 @@ fn node(server: &NatsServer, arguments: &[&str]) -> Running {
     node
 }
 
-/// A publisher and one viewer of a stream on a node, until they are dropped.
-struct Published(Child);
+/// A publisher and one viewer of a stream on a node, until they are dropped. Their token is `publish`, where one is needed.
+pub(crate) struct Published(Child);
 
 impl Published {
-    fn on(node: &Running, stream: &str) -> Self {
+    pub(crate) fn on(node: &Running, stream: &str) -> Self {
         let (whip, whep) = (format!("{}/whip/{stream}", node.origin), format!("{}/whep/{stream}", node.origin));
-        let mut load = sluice(&["load", "--seconds", "600", "--viewers", "1", "--whip", &whip, "--whep", &whep]);
+        let arguments = ["load", "--seconds", "600", "--viewers", "1", "--token", "publish"];
+        let mut load = sluice(&[&arguments[..], &["--whip", &whip, "--whep", &whep]].concat());
         Self(load.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 }

@@ -1,4 +1,4 @@
-//! Two relays of a cluster as processes: each serves the sessions of the other.
+//! Relays of a cluster as processes, which call each other: each serves the sessions of the others, and gives them streams.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use ureq::http::{HeaderMap, Request};
 
 use crate::binary::{PATIENCE, Running, agent, sluice};
-use crate::cluster::{state, until};
+use crate::cluster::{Published, state, until};
 use crate::nats_server::NatsServer;
 use crate::node_token::{CLUSTER_SECRET, node_token};
 
@@ -30,21 +30,23 @@ fn address() -> String {
     format!("127.{high}.{low}.{}:{PORT}", NODES.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A node that others call, with tokens.
-pub(crate) fn node(server: &NatsServer, arguments: &[&str]) -> Running {
+/// Clients need these tokens.
+const TOKENS: [&str; 6] = ["--publish-token", "publish", "--watch-token", "watch", "--admin-token", "look"];
+
+/// A node that others call.
+fn node(server: &NatsServer, arguments: &[&str]) -> Running {
     let (address, nats) = (address(), server.url());
     let url = format!("http://{address}");
     let own = ["--http", &address, "--media", "127.0.0.1:0", "--cluster", &nats, "--node-url", &url];
     let shared = ["--cluster-secret", CLUSTER_SECRET, "--cluster-allow", "127.0.0.0/8"];
-    let tokens = ["--publish-token", "publish", "--watch-token", "watch", "--admin-token", "look"];
-    let node = Running::start(&mut sluice(&[&own[..], &shared, &tokens, arguments].concat()));
+    let node = Running::start(&mut sluice(&[&own[..], &shared, arguments].concat()));
     until("it is connected", || state(&node) == "connected");
     node
 }
 
 /// Two nodes that know each other.
 fn two_nodes(server: &NatsServer) -> (Running, Running) {
-    let nodes = (node(server, &[]), node(server, &[]));
+    let nodes = (node(server, &TOKENS), node(server, &TOKENS));
     until("both know two nodes", || names(&nodes.0).len() == 2 && names(&nodes.1).len() == 2);
     nodes
 }
@@ -209,4 +211,54 @@ fn a_session_whose_node_is_gone_is_gone_and_one_whose_node_hangs_is_not() {
     a.signal("KILL");
     a.ended();
     assert_eq!(send(&b, "GET", &session, &[WATCH], "").status, 404, "before its lease has expired");
+}
+
+/// What a node says of `cam` to the node `asker`.
+fn cam_at(node: &Running, name: &str, asker: &str) -> Value {
+    const PATH: &str = "/node/v1/streams/cam";
+    let token = node_token(asker, name, ("GET", PATH), &json!({}));
+    serde_json::from_str(&send(node, "GET", PATH, &[("authorization", &token)], "").body).unwrap()
+}
+
+/// An offer of the node `asker` for a stream.
+fn leg(node: &Running, name: &str, asker: &str, stream: &str) -> Reply {
+    let path = format!("/whep/{stream}");
+    let token = node_token(asker, name, ("POST", &path), &json!({}));
+    send(node, "POST", &path, &[SDP, ("authorization", &token)], WATCH_OFFER)
+}
+
+#[test]
+fn a_node_gives_a_stream_to_32_other_nodes_and_not_to_one_from_which_it_has_it() {
+    let server = NatsServer::start("");
+    let a = node(&server, &["--publish-token", "publish", "--public-watch", "--admin-token", "look"]);
+    let own = names(&a)[0].clone();
+    let _published = Published::on(&a, "cam");
+    until("its media arrives", || cam_at(&a, &own, "b")["receiving"] == true);
+    let state = cam_at(&a, &own, "b");
+    assert_eq!((&state["path"], &state["origin"], &state["legs"]), (&json!([own]), &json!(own), &json!(0)));
+    assert!(!state["codecs"].as_array().unwrap().is_empty(), "{state}");
+
+    let first = leg(&a, &own, "b", "cam");
+    assert_eq!(
+        (first.status, first.header("sluice-path"), first.header("sluice-node")),
+        (201, own.as_str(), own.as_str())
+    );
+    assert_eq!(leg(&a, &own, &own, "cam").status, 409, "it is in its own path");
+    let unknown = leg(&a, &own, "b", "other");
+    assert_eq!((unknown.status, unknown.header("retry-after")), (503, "1"));
+    for other in 1..32 {
+        let reply = leg(&a, &own, &format!("n{other}"), "cam");
+        assert_eq!(reply.status, 201, "{other}: {}", reply.body);
+    }
+    assert_eq!(cam_at(&a, &own, "b")["legs"], 32);
+    let full = leg(&a, &own, "late", "cam");
+    assert_eq!(full.status, 503, "{}", full.body);
+    // The node that made a session ends it, and no other one.
+    let session = first.header("location");
+    let end = |asker: &str| {
+        let token = node_token(asker, &own, ("DELETE", session), &json!({}));
+        send(&a, "DELETE", session, &[("authorization", &token)], "").status
+    };
+    assert_eq!((end("n1"), end("b")), (404, 200));
+    until("there is a place again", || leg(&a, &own, "late", "cam").status == 201);
 }

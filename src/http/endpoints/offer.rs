@@ -5,14 +5,16 @@ use std::time::{Duration, SystemTime};
 
 use axum::extract::{FromRequest, FromRequestParts as _, Request, State};
 use axum::http::header::{CONTENT_TYPE, ETAG, HOST, LINK, LOCATION};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use utoipa::IntoResponses;
 
 use super::{events, layer};
-use crate::auth::Grant;
+use crate::auth::{Credential, Denied, Grant, Limits};
 use crate::http::base_path::BasePath;
 use crate::http::error::Problem;
+use crate::http::guard::from_node::FromNode;
 use crate::http::ice_servers;
 use crate::http::media_types::{ACCEPT_PATCH, FRAGMENT, OFFER_LIMIT, SDP, entity_tag, options};
 use crate::http::openapi::refusals::{
@@ -28,8 +30,9 @@ use crate::http::request::connection::Connection;
 use crate::http::request::headers::{require_accepted, require_type, user_agent};
 use crate::http::request::path::StreamPath;
 use crate::http::request::query::parameter;
+use crate::http::shared::children::{self, PATH};
 use crate::http::shared::node::Shared;
-use crate::name::Role;
+use crate::name::{Role, StreamName};
 use crate::node::{Create, CreateError, CreatedSession, TurnServer};
 use crate::sdp::OfferError;
 use crate::turn::Credentials;
@@ -107,7 +110,10 @@ pub(in crate::http) async fn publish(offer: PostedOffer) -> Result<Response, Pro
         TooMany, Unavailable),
 )]
 pub(in crate::http) async fn watch(offer: PostedOffer) -> Result<Response, Problem> {
-    create(offer, Role::Viewer).await
+    match offer.request.extensions().get().cloned() {
+        Some(node) => create_leg(offer, node).await,
+        None => create(offer, Role::Viewer).await,
+    }
 }
 
 /// Whether the endpoint exists; HEAD too (RFC 9725 4.1)
@@ -197,36 +203,76 @@ async fn grant(shared: &Shared, asker: &Asker, role: Role, StreamPath(stream): &
 /// Answers an offer with a new session.
 async fn create(offer: PostedOffer, role: Role) -> Result<Response, Problem> {
     let PostedOffer { shared, stream, connection, asker, request } = offer;
-    let (parts, body) = request.into_parts();
     let grant = grant(&shared, &asker, role, &stream).await?;
-    require_type(&parts.headers, SDP)?;
-    require_accepted(&parts.headers, SDP)?;
-    let offer = read_text(&parts.headers, body, OFFER_LIMIT, shared.body_deadline).await?;
-    let created = shared.media.create(Create {
-        role,
-        stream: grant.stream().clone(),
-        offer,
-        http_local: Some(connection.local.ip()),
-        media_by_http: shared.media_by_http,
-        http_remote: connection.remote.ip(),
-        source: connection.source,
-        user_agent: user_agent(&parts.headers),
-        credential: grant.credential(),
-        limits: grant.limits(),
-        standby: role == Role::Publisher && wants_standby(parts.uri.query())?,
-        leg: false,
-        expected: shared.legs.brings(grant.stream()),
-    })?;
+    let read = ReadOffer::of(&shared, connection, request).await?;
+    let standby = role == Role::Publisher && wants_standby(read.parts.uri.query())?;
+    let credential = (grant.credential(), grant.limits());
+    let created = shared.media.create(Create { standby, ..read.create(&shared, role, grant.stream(), credential) })?;
     if role == Role::Viewer {
         shared.legs.want(grant.stream());
     }
     if let Some(holder) = grant.holder() {
         shared.leases.keep(created.session, holder);
     }
-    let base_path = parts.extensions.get().cloned().unwrap_or_default();
-    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let turn = created.turn.as_ref().and_then(|turn| own_turn(&shared, host, &connection, turn));
-    answer(&shared, &base_path, role, created, turn)
+    answer(&shared, &read, role, created)
+}
+
+/// Answers the offer of another node, which takes the stream from this one. It needs no grant: the node that its client has
+/// reached has decided.
+async fn create_leg(offer: PostedOffer, FromNode(node): FromNode) -> Result<Response, Problem> {
+    let PostedOffer { shared, stream: StreamPath(stream), connection, request, .. } = offer;
+    let calls = shared.calls.as_ref().ok_or(Denied::NotANode)?;
+    let read = ReadOffer::of(&shared, connection, request).await?;
+    let credential = (Credential::of_node(node.as_str()), Limits::default());
+    let place = shared.children.place(node, &stream, (calls, &shared.directory, &shared.media))?;
+    let created =
+        shared.media.create(Create { leg: true, ..read.create(&shared, Role::Viewer, &stream, credential) })?;
+    place.take(created.session);
+    let mut response = answer(&shared, &read, Role::Viewer, created)?;
+    response.headers_mut().insert(PATH, children::path(calls, &stream));
+    Ok(response)
+}
+
+/// An offer whose body was read.
+struct ReadOffer {
+    parts: Parts,
+    text: String,
+    connection: Connection,
+}
+
+impl ReadOffer {
+    async fn of(shared: &Shared, connection: Connection, request: Request) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        require_type(&parts.headers, SDP)?;
+        require_accepted(&parts.headers, SDP)?;
+        let text = read_text(&parts.headers, body, OFFER_LIMIT, shared.body_deadline).await?;
+        Ok(Self { parts, text, connection })
+    }
+
+    /// The session that it asks for.
+    fn create(
+        &self,
+        shared: &Shared,
+        role: Role,
+        stream: &StreamName,
+        (credential, limits): (Credential, Limits),
+    ) -> Create {
+        Create {
+            role,
+            stream: stream.clone(),
+            offer: self.text.clone(),
+            http_local: Some(self.connection.local.ip()),
+            media_by_http: shared.media_by_http,
+            http_remote: self.connection.remote.ip(),
+            source: self.connection.source,
+            user_agent: user_agent(&self.parts.headers),
+            credential,
+            limits,
+            standby: false,
+            leg: false,
+            expected: shared.legs.brings(stream),
+        }
+    }
 }
 
 /// Reads `?standby=1`; other parameters are the client's own.
@@ -249,13 +295,10 @@ fn own_turn(shared: &Shared, host: Option<&str>, connection: &Connection, turn: 
 }
 
 /// The 201. Its Location is an absolute path: OBS joins it to the endpoint's origin as text.
-fn answer(
-    shared: &Shared,
-    base_path: &BasePath,
-    role: Role,
-    created: CreatedSession,
-    turn: Option<HeaderValue>,
-) -> Result<Response, Problem> {
+fn answer(shared: &Shared, read: &ReadOffer, role: Role, created: CreatedSession) -> Result<Response, Problem> {
+    let base_path: &BasePath = &read.parts.extensions.get().cloned().unwrap_or_default();
+    let host = read.parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let turn = created.turn.as_ref().and_then(|turn| own_turn(shared, host, &read.connection, turn));
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(SDP));
     headers.insert(ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT));

@@ -43,7 +43,7 @@ fn state(shared: &Shared, name: &StreamName) -> StreamState {
         path,
         rids: rids.collect(),
         codecs: formats.iter().map(|format| format.codec.name().to_owned()).collect(),
-        legs: 0,
+        legs: shared.children.count(name, &shared.media),
         receiving: shared.media.is_receiving(name),
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::extract::FromRef;
 
+use super::children::Children;
 use super::event_streams::EventStreams;
 use super::leases::Leases;
 use super::rendered::Rendered;
@@ -38,7 +39,10 @@ pub struct Node {
     pub(in crate::http) directory: Arc<Directory>,
     /// Calls of other nodes; `None` where nodes do not call each other.
     pub(in crate::http) calls: Option<Arc<Calls>>,
+    /// Pulls and pushes.
     pub(in crate::http) legs: Legs,
+    /// The nodes that take streams from this one.
+    pub(in crate::http) children: Children,
     pub(in crate::http) metrics: Arc<Metrics>,
     pub(in crate::http) rendered: Rendered,
     pub(in crate::http) event_streams: EventStreams,
@@ -96,6 +100,7 @@ impl Node {
             directory,
             calls,
             legs,
+            children: Children::default(),
             rendered: Rendered::default(),
             event_streams: EventStreams::new(Arc::clone(&metrics)),
             leases: Leases::default(),
