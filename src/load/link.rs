@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use bytes::BytesMut;
 use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
 
@@ -121,6 +122,11 @@ impl Link {
         let event = self.client.poll_event();
         self.is_connected |= matches!(event, Some(PeerEvent::Connected(_)));
         event
+    }
+
+    /// The relay's next RTCP.
+    pub(super) fn poll_rtcp(&mut self) -> Option<BytesMut> {
+        self.client.poll_rtcp()
     }
 
     /// Sends RTCP.

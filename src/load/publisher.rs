@@ -131,10 +131,12 @@ impl Publisher {
 
     /// Handles the relay's events.
     pub(super) fn take_events(&mut self) {
+        while let Some(compound) = self.link.poll_rtcp() {
+            self.take_rtcp(&compound);
+        }
         while let Some(event) = self.link.poll_event() {
             match event {
                 PeerEvent::Connected(keys) => self.sealer = Some(Sealer::new(&keys.local)),
-                PeerEvent::Rtcp(compound) => self.take_rtcp(&compound),
                 PeerEvent::Closed => self.ended = Some("the relay ended the session".to_owned()),
                 PeerEvent::Unanswered => self.ended = Some("the relay did not complete DTLS".to_owned()),
                 PeerEvent::Failed(reason) => self.ended = Some(reason),

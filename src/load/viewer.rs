@@ -143,26 +143,30 @@ impl Viewer {
 
     /// Handles the relay's events.
     pub(super) fn take_events(&mut self, now: Instant) {
+        while let Some(compound) = self.link.poll_rtcp() {
+            self.take_rtcp(&compound, now);
+        }
         while let Some(event) = self.link.poll_event() {
             match event {
                 PeerEvent::Connected(keys) => {
                     self.connected_after = Some(now.saturating_duration_since(self.asked));
                     self.line.open_with(|| Opener::new(&keys.remote));
                 }
-                PeerEvent::Rtcp(compound) => {
-                    for packet in rtcp::packets(&compound) {
-                        if let RtcpPacket::SenderReport { ssrc, ntp, .. } = packet
-                            && self.line.ssrc() == Some(ssrc)
-                        {
-                            self.sender_report = Some(((ntp >> 16) as u32, now));
-                        }
-                    }
-                }
                 PeerEvent::Closed => self.ended = Some("the relay ended the session".to_owned()),
                 PeerEvent::Unanswered => self.ended = Some("the relay did not complete DTLS".to_owned()),
                 PeerEvent::Failed(reason) => self.ended = Some(reason),
                 PeerEvent::Misused(violation) => self.ended = Some(violation.to_string()),
                 PeerEvent::ChannelOpened(_) | PeerEvent::ChannelMessage(..) => {}
+            }
+        }
+    }
+
+    fn take_rtcp(&mut self, compound: &[u8], now: Instant) {
+        for packet in rtcp::packets(compound) {
+            if let RtcpPacket::SenderReport { ssrc, ntp, .. } = packet
+                && self.line.ssrc() == Some(ssrc)
+            {
+                self.sender_report = Some(((ntp >> 16) as u32, now));
             }
         }
     }

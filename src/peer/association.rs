@@ -1,4 +1,5 @@
-//! One webrtc-rs peer connection as the relay uses it: DTLS datagrams and RTCP in, datagrams and events out.
+//! One webrtc-rs peer connection as the relay uses it: DTLS datagrams in, datagrams and events out; and the RTCP of its
+//! other side, which is opened beside the connection.
 //!
 //! It turns what webrtc-rs reports in several places (its events, the state of its transport, the alerts that it
 //! writes, the cryptography that it calls) into one list of events. [`Peer`](super::Peer) and
@@ -13,7 +14,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use rtc::crypto::RTCCryptoProvider;
 use rtc::peer_connection::RTCPeerConnection;
 use rtc::peer_connection::event::RTCPeerConnectionEvent;
 use rtc::peer_connection::message::RTCMessage;
@@ -27,7 +27,7 @@ use rtc::statistics::StatsSelector;
 use super::channels;
 use super::channels::{Channel, ChannelMessage, Channels, Unsent};
 use super::keys::{KeySpy, SpiedCrypto};
-use super::rtcp_sources::RtcpSources;
+use super::rtcp_intake::RtcpIntake;
 use super::rtcp_tap::RtcpTap;
 use crate::dtls::{Alert, HANDSHAKE, RecordAlert, keep_records};
 use crate::reason::DropReason;
@@ -44,8 +44,6 @@ const REPEATED_FLIGHTS: u8 = 8;
 pub enum PeerEvent {
     /// DTLS has completed with the right fingerprint; the keys of the session's SRTP (RFC 5764 4.2).
     Connected(Keys),
-    /// RTCP arrived and was authentic: the decrypted compound (RFC 3550 6.1), for [`rtcp`](crate::rtcp).
-    Rtcp(BytesMut),
     /// A data channel is open, opened by either side.
     ChannelOpened(Channel),
     /// A message arrived on the data channel of this label.
@@ -63,7 +61,7 @@ pub enum PeerEvent {
 
 enum State {
     Handshaking,
-    Connected(RtcpSources),
+    Connected(Box<RtcpIntake>),
     Ended,
 }
 
@@ -135,7 +133,7 @@ impl Association {
         matches!(self.state, State::Ended)
     }
 
-    /// Takes DTLS or RTCP: see [`Peer::handle_datagram`](super::Peer::handle_datagram).
+    /// Takes DTLS: see [`Peer::handle_datagram`](super::Peer::handle_datagram).
     pub(super) fn handle_datagram(
         &mut self,
         datagram: &[u8],
@@ -146,8 +144,16 @@ impl Association {
         match datagram {
             _ if self.has_ended() => Err(DropReason::UnknownPath),
             [20..=63, ..] => self.handle_dtls(datagram, transport, now),
-            [128..=191, 192..=223, ..] => self.handle_rtcp(datagram, now),
             _ => Err(DropReason::Unrecognised),
+        }
+    }
+
+    /// Takes SRTCP: see [`Peer::open_rtcp`](super::Peer::open_rtcp).
+    pub(super) fn open_rtcp<'a>(&mut self, datagram: &'a mut [u8], now: Instant) -> Result<&'a [u8], DropReason> {
+        match &mut self.state {
+            State::Connected(rtcp) => rtcp.open(datagram, now),
+            State::Handshaking => Err(DropReason::NoKeys),
+            State::Ended => Err(DropReason::UnknownPath),
         }
     }
 
@@ -297,14 +303,6 @@ impl Association {
         Ok(())
     }
 
-    fn handle_rtcp(&mut self, datagram: &[u8], now: Instant) -> Result<Option<DropReason>, DropReason> {
-        let State::Connected(sources) = &mut self.state else { return Err(DropReason::NoKeys) };
-        // Authentic RTCP renews consent, also where nothing of it is read.
-        let compound = sources.open(datagram, self.crypto.crypto(), now)?;
-        self.events.push_back(PeerEvent::Rtcp(compound));
-        Ok(None)
-    }
-
     fn feed(&mut self, datagram: &[u8], transport: TransportContext, now: Instant) {
         self.spy().sctp().set_now(now);
         // The result says nothing about the datagram: each layer logs its error and continues.
@@ -345,7 +343,7 @@ impl Association {
         let keys = self.negotiated_profile(now).and_then(|profile| self.spy().take(profile, self.is_dtls_client));
         match keys {
             Some(keys) => {
-                self.state = State::Connected(RtcpSources::new(keys.remote.clone()));
+                self.state = State::Connected(Box::new(RtcpIntake::new(&keys.remote)));
                 self.events.push_back(PeerEvent::Connected(keys));
             }
             // Only a webrtc-rs that derives keys in another way; the tests of this module fail with such a version.

@@ -98,11 +98,20 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Takes a DTLS or SRTCP datagram that passed the demultiplexer. `Ok` means that it is authentic, or belongs
-    /// to the handshake; with a reason when the SCTP filter dropped a part of it. An error means that all of it was
-    /// dropped. Both reasons are for a counter and end no session.
+    /// Takes a DTLS datagram that passed the demultiplexer. `Ok` means that it is authentic, or belongs to the
+    /// handshake; with a reason when the SCTP filter dropped a part of it. An error means that all of it was dropped.
+    /// Both reasons are for a counter and end no session.
     pub(crate) fn handle_datagram(&mut self, datagram: &[u8], now: Instant) -> Result<Option<DropReason>, DropReason> {
         self.association.handle_datagram(datagram, selected_pair::TRANSPORT, now)
+    }
+
+    /// Authenticates and decrypts an SRTCP datagram in place; returns the compound (RFC 3550 6.1), for
+    /// [`rtcp`](crate::rtcp).
+    ///
+    /// # Errors
+    /// Why it was dropped, for a counter; it ends no session.
+    pub(crate) fn open_rtcp<'a>(&mut self, datagram: &'a mut [u8], now: Instant) -> Result<&'a [u8], DropReason> {
+        self.association.open_rtcp(datagram, now)
     }
 
     /// To be called once `now` has reached [`poll_timeout`](Self::poll_timeout).

@@ -8,7 +8,7 @@ pub mod client;
 mod connection;
 mod keys;
 mod observed_crypto;
-mod rtcp_sources;
+mod rtcp_intake;
 mod rtcp_tap;
 mod sctp_filter;
 mod selected_pair;

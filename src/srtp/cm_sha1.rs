@@ -1,4 +1,6 @@
-//! AES_CM_128_HMAC_SHA1_80 over RTP packets (RFC 3711 4.1.1, 4.2.1), for clients without GCM.
+//! AES_CM_128_HMAC_SHA1_80 over RTP and RTCP packets (RFC 3711 4.1.1, 4.2.1), for clients without GCM.
+
+use std::ops::Range;
 
 use aes::Aes128;
 use aes::cipher::generic_array::GenericArray;
@@ -7,7 +9,7 @@ use ctr::cipher::{InnerIvInit, KeyInit, StreamCipher, StreamCipherCoreWrapper};
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
-use super::keys::{KdfLabel, MasterKey};
+use super::keys::{KdfLabel, MasterKey, Protocol};
 
 /// Expanded session keys of one direction.
 pub(super) struct CmSha1 {
@@ -20,11 +22,11 @@ pub(super) struct CmSha1 {
 impl CmSha1 {
     pub(super) const TAG_LEN: usize = 10;
 
-    pub(super) fn new(master: &MasterKey) -> Self {
+    pub(super) fn new(master: &MasterKey, protocol: Protocol) -> Self {
         let (mut key, mut salt, mut authentication) = ([0; 16], [0; 14], [0; 20]);
-        master.derive(KdfLabel::Encryption, &mut key);
-        master.derive(KdfLabel::Salt, &mut salt);
-        master.derive(KdfLabel::Authentication, &mut authentication);
+        master.derive(protocol, KdfLabel::Encryption, &mut key);
+        master.derive(protocol, KdfLabel::Salt, &mut salt);
+        master.derive(protocol, KdfLabel::Authentication, &mut authentication);
         Self {
             cipher: Aes128::new(GenericArray::from_slice(&key)),
             salt,
@@ -44,6 +46,25 @@ impl CmSha1 {
         let authentic = self.authenticate(index, packet).verify_truncated_left(tag).is_ok();
         if authentic {
             self.apply_keystream(ssrc, index, &mut packet[header_len..]);
+        }
+        authentic
+    }
+
+    /// Decrypts `packet[encrypted]` if `tag` is authentic; otherwise it does not change it and returns false. The tag
+    /// covers all of `packet`, which ends with the index of 31 bits (RFC 3711 3.4).
+    pub(super) fn open_rtcp(
+        &self,
+        ssrc: u32,
+        index: u32,
+        encrypted: Range<usize>,
+        packet: &mut [u8],
+        tag: &[u8],
+    ) -> bool {
+        let mut mac = self.mac.clone();
+        mac.update(packet);
+        let authentic = mac.verify_truncated_left(tag).is_ok();
+        if authentic {
+            self.apply_keystream(ssrc, index.into(), &mut packet[encrypted]);
         }
         authentic
     }
@@ -76,11 +97,12 @@ mod tests {
 
     #[test]
     fn seals_the_packet_that_libsrtp_checks_itself_with() {
-        let sealer = CmSha1::new(&MasterKey {
+        let master = MasterKey {
             profile: SrtpProfile::Aes128CmSha1_80,
             key: 0xE1F9_7A0D_3E01_8BE0_D64F_A32C_06DE_4139_u128.to_be_bytes(),
             salt: [0x0E, 0xC6, 0x75, 0xAD, 0x49, 0x8A, 0xFE, 0xEB, 0xB6, 0x96, 0x0B, 0x3A, 0xAB, 0xE6],
-        });
+        };
+        let sealer = CmSha1::new(&master, Protocol::Rtp);
         let mut packet = [0xAB; 28];
         packet[..12].copy_from_slice(&[0x80, 0x0f, 0x12, 0x34, 0xde, 0xca, 0xfb, 0xad, 0xca, 0xfe, 0xba, 0xbe]);
         let clear = packet;

@@ -1,8 +1,8 @@
-//! AEAD_AES_128_GCM over RTP packets (RFC 7714): the header is authenticated, the payload encrypted.
+//! AEAD_AES_128_GCM over RTP and RTCP packets (RFC 7714): the header is authenticated, the payload encrypted.
 
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
-use super::keys::{KdfLabel, MasterKey};
+use super::keys::{KdfLabel, MasterKey, Protocol};
 
 /// Session key and salt of one direction. ring calls the key less safe because the caller chooses the nonces; here they
 /// are the packet index, which the sealer's callers never use twice.
@@ -14,11 +14,15 @@ pub(super) struct Gcm {
 impl Gcm {
     pub(super) const TAG_LEN: usize = 16;
 
-    pub(super) fn new(master: &MasterKey) -> Self {
+    pub(super) fn new(master: &MasterKey, protocol: Protocol) -> Self {
         let (mut key, mut salt) = ([0; 16], [0; 12]);
-        master.derive(KdfLabel::Encryption, &mut key);
-        master.derive(KdfLabel::Salt, &mut salt);
-        let key = UnboundKey::new(&AES_128_GCM, &key).expect("AES-128 takes any 16 bytes");
+        master.derive(protocol, KdfLabel::Encryption, &mut key);
+        master.derive(protocol, KdfLabel::Salt, &mut salt);
+        Self::with_session_key(&key, salt)
+    }
+
+    pub(super) fn with_session_key(key: &[u8; 16], salt: [u8; 12]) -> Self {
+        let key = UnboundKey::new(&AES_128_GCM, key).expect("AES-128 takes any 16 bytes");
         Self { key: LessSafeKey::new(key), salt }
     }
 
@@ -40,7 +44,8 @@ impl Gcm {
         self.key.open_in_place(self.nonce(ssrc, index), Aad::from(header), sealed).is_ok()
     }
 
-    /// Two zero bytes, SSRC, ROC, sequence number; XORed with the salt (RFC 7714 8.1).
+    /// Two zero bytes, SSRC, ROC, sequence number; XORed with the salt (RFC 7714 8.1). For RTCP the index of 31 bits has
+    /// the place of the last two (RFC 7714 9.1).
     #[inline]
     fn nonce(&self, ssrc: u32, index: u64) -> Nonce {
         let mut nonce = self.salt;
@@ -58,8 +63,7 @@ mod tests {
 
     #[test]
     fn seals_the_packet_of_rfc_7714_16_1_1() {
-        let key: Vec<u8> = (0..16).collect();
-        let gcm = Gcm { key: LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &key).unwrap()), salt: *b"Quid pro quo" };
+        let gcm = Gcm::with_session_key(&std::array::from_fn(|byte| byte as u8), *b"Quid pro quo");
         let header = [0x80, 0x40, 0xf1, 0x7b, 0x80, 0x41, 0xf8, 0xd3, 0x55, 0x01, 0xa0, 0xb2];
         let mut payload = *b"Gallia est omnis divisa in partes tres";
         let mut tag = [0; 16];

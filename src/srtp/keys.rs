@@ -45,15 +45,6 @@ impl SrtpProfile {
         }
     }
 
-    /// Bytes that sealing adds to an RTP packet.
-    #[must_use]
-    pub(crate) const fn tag_len(self) -> usize {
-        match self {
-            Self::Aes128Gcm => 16,
-            Self::Aes128CmSha1_80 => 10,
-        }
-    }
-
     /// Bytes to export from DTLS: two keys, two salts (RFC 5764 4.2).
     #[must_use]
     pub(crate) const fn keying_material_len(self) -> usize {
@@ -131,14 +122,14 @@ impl MasterKey {
         master
     }
 
-    /// Fills `output` with the session key of `label` (RFC 3711 4.3.1, key derivation rate 0; RFC 7714 11 for GCM,
+    /// Fills `output` with the session key of this protocol and label (RFC 3711 4.3.1, key derivation rate 0; RFC 7714 11 for GCM,
     /// whose 96-bit salt is left-justified in the 112 bits).
-    pub(super) fn derive(&self, label: KdfLabel, output: &mut [u8]) {
+    pub(super) fn derive(&self, protocol: Protocol, label: KdfLabel, output: &mut [u8]) {
         let cipher = Aes128::new(GenericArray::from_slice(&self.key));
         let salt_len = self.profile.salt_len();
         let mut input = [0; 16];
         input[..salt_len].copy_from_slice(&self.salt[..salt_len]);
-        input[7] ^= label as u8;
+        input[7] ^= protocol as u8 + label as u8;
         for (counter, chunk) in (0u16..).zip(output.chunks_mut(16)) {
             input[14..].copy_from_slice(&counter.to_be_bytes());
             let mut block = GenericArray::from(input);
@@ -148,7 +139,14 @@ impl MasterKey {
     }
 }
 
-/// What a session key is for (RFC 3711 4.3.2). The peer connection derives the keys of SRTCP.
+/// Whose packets session keys are for: the first of its three labels (RFC 3711 4.3.2).
+#[derive(Clone, Copy)]
+pub(super) enum Protocol {
+    Rtp = 0,
+    Rtcp = 3,
+}
+
+/// What a session key is for (RFC 3711 4.3.1, 4.3.2).
 #[derive(Clone, Copy)]
 pub(super) enum KdfLabel {
     Encryption = 0,
@@ -182,9 +180,9 @@ mod tests {
             salt: [0x0E, 0xC6, 0x75, 0xAD, 0x49, 0x8A, 0xFE, 0xEB, 0xB6, 0x96, 0x0B, 0x3A, 0xAB, 0xE6],
         };
         let (mut encryption, mut salt, mut authentication) = ([0; 16], [0; 14], [0; 20]);
-        master.derive(KdfLabel::Encryption, &mut encryption);
-        master.derive(KdfLabel::Salt, &mut salt);
-        master.derive(KdfLabel::Authentication, &mut authentication);
+        master.derive(Protocol::Rtp, KdfLabel::Encryption, &mut encryption);
+        master.derive(Protocol::Rtp, KdfLabel::Salt, &mut salt);
+        master.derive(Protocol::Rtp, KdfLabel::Authentication, &mut authentication);
         assert_eq!(u128::from_be_bytes(encryption), 0xC61E_7A93_744F_39EE_1073_4AFE_3FF7_A087);
         assert_eq!(salt, [0x30, 0xCB, 0xBC, 0x08, 0x86, 0x3D, 0x8C, 0x85, 0xD4, 0x9D, 0xB3, 0x4A, 0x9A, 0xE1]);
         assert_eq!(authentication[..4], [0xCE, 0xBE, 0x32, 0x1F]);

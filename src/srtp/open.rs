@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::header::{Clear, RawExtension};
 use super::index::ReceivedIndices;
-use super::keys::MasterKey;
+use super::keys::{MasterKey, Protocol};
 use super::retired::Retired;
 use super::transform::Transform;
 use crate::reason::DropReason;
@@ -79,7 +79,7 @@ impl Opener {
     #[must_use]
     pub fn new(master: &MasterKey) -> Self {
         Self {
-            transform: Transform::new(master),
+            transform: Transform::new(master, Protocol::Rtp),
             sources: Vec::new(),
             retired: Retired::default(),
             new: (None, 0),

@@ -2,7 +2,7 @@
 
 use super::header::FIXED_LEN;
 use super::index;
-use super::keys::MasterKey;
+use super::keys::{MasterKey, Protocol};
 use super::transform::Transform;
 
 /// One viewer's sealing context, for all its SSRCs. It keeps no index: each outbound track owns that of its SSRC,
@@ -36,7 +36,7 @@ impl Sealer {
     #[must_use]
     pub fn new(master: &MasterKey) -> Self {
         Self {
-            transform: Transform::new(master),
+            transform: Transform::new(master, Protocol::Rtp),
             #[cfg(debug_assertions)]
             nonce_guard: super::nonce_guard::NonceGuard::default(),
         }

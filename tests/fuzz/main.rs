@@ -19,6 +19,7 @@ mod sctp;
 #[path = "../support/sctp_packet.rs"]
 mod sctp_packet;
 mod sdp;
+mod srtcp;
 mod stun;
 mod turn;
 #[path = "../support/turn_message.rs"]

@@ -1,5 +1,6 @@
 //! The peer connection of a client: it offers, checks the path and completes DTLS.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +34,9 @@ use crate::srtp::SrtpProfile;
 /// every 200 ms.
 pub(super) const CONNECTED_TICK: Duration = Duration::from_secs(1);
 
+/// Compounds of RTCP that wait for [`Client::poll_rtcp`]; a caller that does not ask loses the oldest.
+const RTCP_LIMIT: usize = 256;
+
 /// Why a client could not be made or could not accept an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -52,6 +56,7 @@ pub struct Client {
     pub(super) offer: String,
     /// The earliest time at which a connected client handles timers again.
     pub(super) next_tick: Instant,
+    rtcp: VecDeque<BytesMut>,
 }
 
 impl Client {
@@ -85,7 +90,7 @@ impl Client {
         connection.add_local_candidate(selected_pair::host_candidate(config.local)?)?;
         let offer = connection.local_description().map(|offer| offer.sdp).unwrap_or_default();
         let association = Association::new(connection, crypto, tap, false);
-        Ok(Self { association, local: config.local, role: config.role, offer, next_tick: now })
+        Ok(Self { association, local: config.local, role: config.role, offer, next_tick: now, rtcp: VecDeque::new() })
     }
 
     /// The offer to POST (RFC 9725 4.2), with its only candidate.
@@ -111,8 +116,8 @@ impl Client {
         Ok(media::tracks(self.role, &self.offer, answer))
     }
 
-    /// Takes STUN, DTLS or SRTCP, as [`Peer::handle_datagram`](crate::peer::Peer::handle_datagram) does; RTP is not
-    /// taken.
+    /// Takes STUN, DTLS or SRTCP, as [`Peer::handle_datagram`](crate::peer::Peer::handle_datagram) and
+    /// [`Peer::open_rtcp`](crate::peer::Peer::open_rtcp) do; RTP is not taken.
     pub fn handle_datagram(
         &mut self,
         datagram: &[u8],
@@ -125,11 +130,25 @@ impl Client {
             transport_protocol: TransportProtocol::UDP,
             ecn: None,
         };
-        if datagram.first().is_some_and(|first| *first < 4) {
-            self.association.handle_stun(datagram, transport, now);
-            return Ok(None);
+        match datagram {
+            [0..=3, ..] => {
+                self.association.handle_stun(datagram, transport, now);
+                Ok(None)
+            }
+            [128..=191, 192..=223, ..] => self.handle_rtcp(datagram, now),
+            _ => self.association.handle_datagram(datagram, transport, now),
         }
-        self.association.handle_datagram(datagram, transport, now)
+    }
+
+    fn handle_rtcp(&mut self, datagram: &[u8], now: Instant) -> Result<Option<DropReason>, DropReason> {
+        let mut compound = BytesMut::from(datagram);
+        let len = self.association.open_rtcp(&mut compound, now)?.len();
+        compound.truncate(len);
+        if self.rtcp.len() == RTCP_LIMIT {
+            self.rtcp.pop_front();
+        }
+        self.rtcp.push_back(compound);
+        Ok(None)
     }
 
     /// To be called once `now` has reached [`poll_timeout`](Self::poll_timeout).
@@ -147,6 +166,11 @@ impl Client {
     /// The next datagram and where it goes.
     pub fn poll_transmit(&mut self) -> Option<(SocketAddr, BytesMut)> {
         self.association.poll_transmit()
+    }
+
+    /// The next compound RTCP packet of the relay (RFC 3550 6.1).
+    pub fn poll_rtcp(&mut self) -> Option<BytesMut> {
+        self.rtcp.pop_front()
     }
 
     /// The next event.

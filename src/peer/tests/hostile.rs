@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{CASE, Case, Session, context, pli, pli_of};
+use super::{CASE, Case, Session, context, pli};
 use crate::ice::Credentials;
 use crate::name::Role;
 use crate::peer::connection::OpenError;
@@ -31,8 +31,7 @@ fn alert(level: u8, description: u8) -> Vec<u8> {
 fn assert_alive(session: &mut Session) {
     session.client.send_rtcp(pli(77), session.now);
     session.exchange();
-    let last = session.peer_events.pop();
-    assert_eq!(last.as_ref().and_then(pli_of), Some(77), "{last:?}");
+    assert_eq!(std::mem::take(&mut session.peer_rtcp), [Some(77)]);
     assert!(session.peer_events.is_empty(), "{:?}", session.peer_events);
 }
 
@@ -200,7 +199,7 @@ fn forged_changed_and_repeated_rtcp_is_refused() {
     for profile in [SrtpProfile::Aes128Gcm, SrtpProfile::Aes128CmSha1_80] {
         let mut session = Session::open(Case { profile, ..CASE });
         let early = [&[0x80, 201, 0, 1, 0, 0, 0, 1][..], &[0; 30]].concat();
-        assert_eq!(session.peer.handle_datagram(&early, session.now), Err(DropReason::NoKeys));
+        assert_eq!(session.open_rtcp(&early), Err(DropReason::NoKeys));
         session.connect();
         session.seen.clear();
         session.client.send_rtcp(pli(5), session.now);
@@ -209,14 +208,12 @@ fn forged_changed_and_repeated_rtcp_is_refused() {
             for bit in 0..8 {
                 let mut changed = genuine.to_vec();
                 changed[at] ^= 1 << bit;
-                assert!(session.peer.handle_datagram(&changed, session.now).is_err(), "bit {bit} of byte {at}");
+                assert!(session.open_rtcp(&changed).is_err(), "bit {bit} of byte {at}");
             }
         }
-        assert!(session.peer.poll_event().is_none());
-        assert_eq!(session.peer.handle_datagram(&genuine, session.now), Ok(None));
-        assert_eq!(session.peer.handle_datagram(&genuine, session.now), Err(DropReason::Replayed));
-        session.exchange();
-        assert_eq!(session.peer_events.drain(..).filter_map(|event| pli_of(&event)).collect::<Vec<_>>(), [5]);
+        assert_eq!(session.open_rtcp(&genuine), Ok(()));
+        assert_eq!(session.open_rtcp(&genuine), Err(DropReason::Replayed));
+        assert_eq!(std::mem::take(&mut session.peer_rtcp), [Some(5)]);
         assert_alive(&mut session);
     }
 }
@@ -231,9 +228,9 @@ fn rtcp_that_claims_to_be_unencrypted_is_refused() {
         // A BYE (RFC 3550 6.6) of an SSRC that is known, then of another.
         for ssrc in [1u32, 2] {
             let forged = [&[0x81, 203, 0, 1], &ssrc.to_be_bytes()[..], &vec![0; trailer]].concat();
-            assert_eq!(session.peer.handle_datagram(&forged, session.now), Err(DropReason::Unauthentic), "{profile:?}");
+            assert_eq!(session.open_rtcp(&forged), Err(DropReason::Unauthentic), "{profile:?}");
         }
-        session.peer_events.clear();
+        session.peer_rtcp.clear();
         assert_alive(&mut session);
     }
 }
@@ -251,13 +248,13 @@ fn rtcp_from_new_ssrcs_costs_nothing_unless_it_is_authentic() {
         for ssrc in 0..1000 {
             let mut forged = report(ssrc);
             *forged.last_mut().unwrap() ^= 1;
-            assert_eq!(session.peer.handle_datagram(&forged, session.now), Err(DropReason::Unauthentic));
+            assert_eq!(session.open_rtcp(&forged), Err(DropReason::Unauthentic));
         }
         for ssrc in 0..16 {
-            assert_eq!(session.peer.handle_datagram(&report(ssrc), session.now), Ok(None));
+            assert_eq!(session.open_rtcp(&report(ssrc)), Ok(()));
         }
-        assert_eq!(session.peer.handle_datagram(&report(16), session.now), Err(DropReason::TooManySsrcs));
-        assert_eq!(session.peer.handle_datagram(&report(0), session.now), Ok(None));
+        assert_eq!(session.open_rtcp(&report(16)), Err(DropReason::TooManySsrcs));
+        assert_eq!(session.open_rtcp(&report(0)), Ok(()));
     }
 }
 
@@ -305,12 +302,12 @@ proptest! {
         for (first, packet_type, rest) in packets {
             let plain = [&[first, packet_type], &rest[..]].concat();
             if let Ok(sealed) = client.encrypt_rtcp(&plain) {
-                let _ = session.peer.handle_datagram(&sealed, session.now);
+                let _ = session.open_rtcp(&sealed);
             }
         }
-        while session.peer.poll_event().is_some() {}
+        prop_assert!(session.peer.poll_event().is_none());
         session.peer.send_rtcp(pli(3), session.now);
         session.exchange();
-        prop_assert_eq!(session.client_events.first().and_then(pli_of), Some(3));
+        prop_assert_eq!(session.client_rtcp, [Some(3)]);
     }
 }

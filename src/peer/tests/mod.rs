@@ -63,9 +63,8 @@ fn pli(media_ssrc: u32) -> Compound {
     vec![Box::new(PictureLossIndication { sender_ssrc: 1, media_ssrc })]
 }
 
-fn pli_of(event: &PeerEvent) -> Option<u32> {
-    let PeerEvent::Rtcp(compound) = event else { return None };
-    let packets = ::rtcp::packet::unmarshal(&mut compound.clone()).ok()?;
+fn pli_of(mut compound: &[u8]) -> Option<u32> {
+    let packets = ::rtcp::packet::unmarshal(&mut compound).ok()?;
     Some(packets.first()?.as_any().downcast_ref::<PictureLossIndication>()?.media_ssrc)
 }
 
@@ -87,6 +86,9 @@ struct Session {
     tracks: Vec<Track>,
     peer_events: Vec<PeerEvent>,
     client_events: Vec<PeerEvent>,
+    /// The RTCP that arrived: what each PLI is about, and `None` for other packets.
+    peer_rtcp: Vec<Option<u32>>,
+    client_rtcp: Vec<Option<u32>>,
     /// Every DTLS or SRTCP datagram that crossed the link, and whether the peer sent it.
     seen: Vec<(bool, Vec<u8>)>,
     /// How many datagrams of the peer the link loses at the beginning.
@@ -165,6 +167,8 @@ impl Session {
             tracks,
             peer_events: Vec::new(),
             client_events: Vec::new(),
+            peer_rtcp: Vec::new(),
+            client_rtcp: Vec::new(),
             seen: Vec::new(),
             lose: 0,
             reorders: false,
@@ -209,10 +213,21 @@ impl Session {
             let _ = self.peer.handle_datagram(forged, self.now);
         }
         let start = Instant::now();
-        let taken = self.peer.handle_datagram(datagram, self.now);
+        let taken = match datagram {
+            [128..=191, ..] => self.open_rtcp(datagram).map(|()| None),
+            _ => self.peer.handle_datagram(datagram, self.now),
+        };
         self.in_peer += start.elapsed();
         // A client repeats its last flight, in clear, after the peer has all of it.
         assert!(matches!(taken, Ok(None) | Err(DropReason::UnknownPath | DropReason::ClearDtls)), "{taken:?}");
+    }
+
+    /// Gives RTCP to the peer.
+    fn open_rtcp(&mut self, datagram: &[u8]) -> Result<(), DropReason> {
+        let mut datagram = datagram.to_vec();
+        let compound = self.peer.open_rtcp(&mut datagram, self.now)?;
+        self.peer_rtcp.push(pli_of(compound));
+        Ok(())
     }
 
     fn deliver_to_client(&mut self, datagram: &[u8]) {
@@ -223,6 +238,7 @@ impl Session {
         }
         // The client may have ended before the last datagrams of the peer.
         let _ = self.client.handle_datagram(datagram, RELAY, self.now);
+        self.client_rtcp.extend(std::iter::from_fn(|| self.client.poll_rtcp()).map(|compound| pli_of(&compound)));
     }
 
     /// Advances virtual time from timeout to timeout.

@@ -48,10 +48,11 @@ impl Engine {
     }
 
     /// Takes SRTCP.
-    pub(crate) fn on_rtcp(&mut self, key: Key, path: FiveTuple, datagram: &[u8], now: Instant) {
-        if self.feed_peer(key, datagram, now) {
-            self.demux.authenticated(key, path, now);
-        }
+    pub(crate) fn on_rtcp(&mut self, key: Key, path: FiveTuple, datagram: &mut [u8], now: Instant) {
+        let Some(session) = self.sessions.session_mut(key) else { return };
+        let Some(compound) = session.open_rtcp(datagram, &mut self.counters, now) else { return };
+        self.on_feedback(key, compound, now);
+        self.demux.authenticated(key, path, now);
     }
 
     /// Takes DTLS.
@@ -78,7 +79,6 @@ impl Engine {
             let Some(event) = session.poll_event() else { break };
             match event {
                 PeerEvent::Connected(keys) => self.on_connected(key, &keys, now),
-                PeerEvent::Rtcp(compound) => self.on_feedback(key, &compound, now),
                 PeerEvent::ChannelOpened(channel) => session.on_channel(channel, &mut self.mailbox, now),
                 PeerEvent::ChannelMessage(label, message) => self.on_channel_message(key, label, message),
                 PeerEvent::Closed => return self.end(key, EndReason::Closed, now),

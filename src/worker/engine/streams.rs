@@ -143,7 +143,8 @@ impl Engine {
         let Some(session) = self.sessions.session_mut(key) else { return };
         if let Some(publisher) = session.state.publisher_mut() {
             publisher.on_reports(compound, now);
-            return publisher.send_clocks(&mut self.mailbox);
+            publisher.send_clocks(&mut self.mailbox);
+            return self.timers.set(key, session.poll_timeout());
         }
         let wants_keyframe = session.on_viewer_feedback(compound, &mut self.counters, now).keyframe;
         let Some(viewer) = session.state.viewer_mut() else { return };

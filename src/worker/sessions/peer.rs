@@ -23,6 +23,20 @@ impl Session {
         taken.is_ok()
     }
 
+    /// Opens the client's RTCP in place; `None` if the peer refused it.
+    pub(crate) fn open_rtcp<'a>(
+        &mut self,
+        datagram: &'a mut [u8],
+        counters: &mut Counters,
+        now: Instant,
+    ) -> Option<&'a [u8]> {
+        let opened = match &mut self.peer {
+            Some(peer) => peer.open_rtcp(datagram, now),
+            None => Err(DropReason::NoKeys),
+        };
+        opened.map_err(|reason| counters.drop(reason)).ok()
+    }
+
     /// The peer's next event.
     pub(crate) fn poll_event(&mut self) -> Option<PeerEvent> {
         self.peer.as_mut()?.poll_event()

@@ -117,15 +117,15 @@ impl NetClient {
 
     /// Keeps the events of its peer.
     pub(super) fn take_events(&mut self) {
+        while let Some(mut compound) = self.peer.poll_rtcp() {
+            self.rtcp.push(rtcp::packet::unmarshal(&mut compound).unwrap_or_default());
+        }
         while let Some(event) = self.peer.poll_event() {
             match event {
                 PeerEvent::Connected(keys) => {
                     self.profile = Some(keys.local.profile);
                     self.opener = Some(Opener::new(&keys.remote));
                     self.sealer = Some(Sealer::new(&keys.local));
-                }
-                PeerEvent::Rtcp(mut compound) => {
-                    self.rtcp.push(rtcp::packet::unmarshal(&mut compound).unwrap_or_default())
                 }
                 PeerEvent::ChannelOpened(channel) => self.channels.push(channel),
                 PeerEvent::ChannelMessage(label, message) => self.messages.push((label, message)),
