@@ -24,6 +24,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if .Values.cluster.credentialsSecret }}{{ .Values.cluster.credentialsSecret }}{{ else if and .Values.nats.enabled (not .Values.cluster.servers) }}sluice-directory{{ end }}
 {{- end }}
 
+{{- /* The Secret with what relays show each other. */}}
+{{- define "sluice.nodeSecret" -}}
+{{- .Values.cluster.nodeSecret | default (printf "%s-nodes" (include "sluice.name" .)) }}
+{{- end }}
+
 {{- /* The Secret with the admin token; empty if there is none. */}}
 {{- define "sluice.tokenSecret" -}}
 {{- if .Values.monitoring.tokenSecret }}{{ .Values.monitoring.tokenSecret }}{{ else if hasKey .Values.secrets .Values.monitoring.tokenKey }}{{ include "sluice.name" . }}{{ else }}{{ .Values.existingSecret }}{{ end }}

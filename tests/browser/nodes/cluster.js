@@ -11,6 +11,9 @@ import { until } from '../support/until.js';
 /** The program of a NATS server. */
 export const NATS_SERVER = process.env.NATS_SERVER ?? new URL('../../.tools/nats-server', import.meta.url).pathname;
 
+/** What the nodes show each other. */
+const SECRET = 'a-secret-of-the-nodes-of-this-test';
+
 /** The ways in which a host fails, and what ends that. */
 export const FAILURES = {
   kill: { name: 'kill -9', fail: (_, one) => one.child.stop('SIGKILL'), mend: (_, one) => one.start() },
@@ -37,7 +40,7 @@ export class Cluster {
     const start = async (place) => {
       const host = await cluster.mesh.host();
       const url = `http://${host.address}:8080`;
-      const own = ['--cluster', urls, '--node-url', url];
+      const own = ['--cluster', urls, '--node-url', url, '--cluster-secret', SECRET];
       const launch = (...command) => host.launch(...command);
       const node = await Relay.start(t, { httpHost: host.address, mediaHost: host.address, port: 8080, args: [...own, ...args], env, binary: binaries[place], launch });
       // A relay that a row has stopped or cut off does not heed SIGTERM.
