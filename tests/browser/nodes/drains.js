@@ -6,6 +6,7 @@ import { BINARY } from '../support/relay.js';
 import { atMost } from '../support/table.js';
 import { until } from '../support/until.js';
 import { chain } from './failures.js';
+import { listen } from './events.js';
 import { holds, none } from './figures.js';
 import { longestGap, Scene } from './scene.js';
 
@@ -27,7 +28,7 @@ export async function edgeDrains(at, { viewers = 200 } = {}) {
     return sessions.length >= viewers && sessions;
   });
   const told = [];
-  await Promise.all(listeners.map(({ id }) => listen(at.t, b, id, (url) => told.push({ at: performance.now(), url }))));
+  await Promise.all(listeners.map(({ id }) => listen(at.t, b, id, 'reconnect', ({ url }) => told.push({ at: performance.now(), url }))));
 
   const asked = performance.now();
   b.child.signal('SIGTERM');
@@ -91,7 +92,7 @@ export async function twoDrain(at) {
   const told = [];
   for (const viewer of viewers.filter((one) => one !== stays)) {
     const id = (await scene.probe.session(viewer.number)).split('/').pop();
-    await listen(at.t, viewer.node, id, (url) => told.push(url));
+    await listen(at.t, viewer.node, id, 'reconnect', ({ url }) => told.push(url));
   }
   const asked = performance.now();
   for (const node of [middle, below.node]) node.child.signal('SIGTERM');
@@ -104,23 +105,4 @@ export async function twoDrain(at) {
     none('of these, told to go to the other one', told.filter((url) => ending.some((one) => url?.startsWith(one))).length),
     holds('the origin has the stream', (await cluster.origins('cam', [origin])).length === 1),
   ];
-}
-
-/** Calls `onReconnect` with the URL, if there is one, when the session's event stream says that its viewer should reconnect. */
-async function listen(t, node, id, onReconnect) {
-  const headers = { 'content-type': 'application/json' };
-  const made = await fetch(`${node.url}/session/${id}/events`, { method: 'POST', headers, body: '["reconnect"]' });
-  if (made.status !== 201) throw new Error(`event stream: ${made.status} ${await made.text()}`);
-  const over = new AbortController();
-  t.after(() => over.abort());
-  const response = await fetch(new URL(made.headers.get('location'), node.url), { signal: over.signal });
-  const read = async () => {
-    let text = '';
-    for await (const part of response.body.pipeThrough(new TextDecoderStream())) {
-      text += part;
-      const event = /^event: reconnect\n(?:data: (.*)\n)?/m.exec(text);
-      if (event) return onReconnect(JSON.parse(event[1] || '{}').url);
-    }
-  };
-  read().catch(() => {});
 }

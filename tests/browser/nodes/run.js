@@ -11,6 +11,7 @@ import * as drains from './drains.js';
 import * as failures from './failures.js';
 import { readme } from './readme.js';
 import { rolling } from './rolling.js';
+import * as sessions from './sessions.js';
 import { crowd } from './crowd.js';
 import * as directory from './directory.js';
 import { Scene } from './scene.js';
@@ -25,6 +26,8 @@ const each = (name, event, measure, need) =>
 
 const TABLE = [
   ['readme', 'the lines of README, More than one machine', readme],
+  ['session', 'the URLs of a session are asked at another node', (at) => sessions.elsewhere(at)],
+  ...each('session-gone', 'the same, its node gone', sessions.elsewhereGone),
   ...each('origin', 'origin gone, its encoder posts to another node 1 s later', failures.originGone, LEGS),
   ...each('standby', 'origin gone, a standby publisher on another node', failures.standby, LEGS),
   ...each('edge', 'edge gone', failures.edgeGone, LEGS),
