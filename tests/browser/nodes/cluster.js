@@ -81,9 +81,10 @@ export class Cluster {
 
   /** The node that sends the stream to this one. */
   async parent(child, stream) {
-    const sessions = await Promise.all(this.nodes.map(async (node) => (await node.ask('/api/sessions')).json()));
+    const nodes = this.nodes.filter((node) => !node.child.hasEnded);
+    const sessions = await Promise.all(nodes.map(async (node) => (await node.ask('/api/sessions')).json()));
     const isLeg = (one) => one.role === 'leg' && one.stream === stream && one.state === 'live' && one.client_address === child.host.address;
-    return this.nodes.find((node, place) => node !== child && sessions[place].some(isLeg));
+    return nodes.find((node, place) => node !== child && sessions[place].some(isLeg));
   }
 }
 

@@ -2,7 +2,6 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { BINARY } from '../support/relay.js';
 import { atMost } from '../support/table.js';
 import { until } from '../support/until.js';
 import { none } from './figures.js';
@@ -14,20 +13,14 @@ const RATE = 10; // packets a second of the stream
 export async function crowd(at, { viewers = 2000 } = {}) {
   const scene = await Scene.open(at, { nodes: 2 });
   const { cluster, cluster: { nodes: [a, b] } } = scene;
-  const load = (node, ...args) => {
-    const child = node.host.launch(BINARY, ['load', ...args, '--json', '--packets-per-second', String(RATE), '--burst', '1']);
-    at.t.after(() => child.stop('SIGKILL'));
-    return child;
-  };
-  load(a, '--whip', `${a.url}/whip/cam`, '--whep', `${a.url}/whep/cam`, '--viewers', '1', '--seconds', '600');
-  await scene.live(a, 'cam');
+  await scene.publishLoad(a, 'cam', RATE);
   await cluster.inStep();
 
   const requested = () => a.metric('sluice_keyframe_requests_total', { direction: 'out' });
   const [before, began] = [await requested(), performance.now()];
   const loads = [];
   for (let part = 0; part < 10; part += 1) {
-    loads.push(load(b, '--whep', `${b.url}/whep/cam`, '--viewers', String(viewers / 10), '--seconds', '3'));
+    loads.push(scene.load(b, '--whep', `${b.url}/whep/cam`, '--viewers', viewers / 10, '--seconds', 3, '--json'));
     await pause(1000);
   }
   const watching = () => b.metric('sluice_sessions', { role: 'viewer', state: 'live' });

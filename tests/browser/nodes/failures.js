@@ -7,7 +7,7 @@ import { atMost } from '../support/table.js';
 import { until } from '../support/until.js';
 import { Balancer } from './balancer.js';
 import { FAILURES } from './cluster.js';
-import { holds } from './figures.js';
+import { holds, Missing } from './figures.js';
 import { longestGap, Scene } from './scene.js';
 
 /** The origin fails; its encoder posts to another node a second later. */
@@ -41,10 +41,12 @@ export async function standby(at, { way }) {
   const encoder = scene.publish(a, 'cam', { width: 640 });
   const viewer = await scene.watch(c, 'cam');
   scene.publish(b, 'cam', { width: 480, path: '?standby=1' });
-  await until('the standby is connected', async () => {
+  const [session] = await until('the standby is connected', async () => {
     const sessions = await (await b.ask('/api/sessions')).json();
-    return sessions.some(({ role, state, srtp_profile: profile }) => role === 'publisher' && state === 'waiting' && profile);
+    const own = sessions.filter(({ role, srtp_profile: profile }) => role === 'publisher' && profile);
+    return own.length > 0 && own;
   });
+  if (session.state !== 'waiting') throw new Missing('a standby waits while the publisher is at another node');
   await cluster.inStep();
 
   const failed = performance.now();

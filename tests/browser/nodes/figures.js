@@ -2,6 +2,9 @@
 
 import { atMost } from '../support/table.js';
 
+/** What a row needs is not there yet. */
+export class Missing extends Error {}
+
 /** Something that must be so. */
 export const holds = (what, is) => ({ what, figure: is ? 'yes' : 'no', passed: is });
 

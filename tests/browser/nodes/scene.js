@@ -2,6 +2,7 @@
 
 import { publishWithFfmpeg } from '../support/ffmpeg.js';
 import { numbered, Probe } from '../support/probe.js';
+import { BINARY } from '../support/relay.js';
 import { until } from '../support/until.js';
 import { Cluster } from './cluster.js';
 
@@ -22,6 +23,19 @@ export class Scene {
   publish(node, stream, { width = 640, path = '' } = {}) {
     const filter = `${numbered()},crop=${SIZES[width]}:0:0`;
     return publishWithFfmpeg(this.t, `${node.url}/whip/${stream}${path}`, { keyframes: 30, filter });
+  }
+
+  /** Publishes what `sluice load` can watch, with one viewer, at this rate of packets. */
+  async publishLoad(node, stream, packets) {
+    this.load(node, '--whip', `${node.url}/whip/${stream}`, '--whep', `${node.url}/whep/${stream}`, '--viewers', '1', '--seconds', '600', '--packets-per-second', packets, '--burst', '1');
+    await this.live(node, stream);
+  }
+
+  /** Starts `sluice load` at a node, so that its packets pass no router. */
+  load(node, ...args) {
+    const child = node.host.launch(BINARY, ['load', ...args.map(String)]);
+    this.t.after(() => child.stop('SIGKILL'));
+    return child;
   }
 
   /** A viewer that has shown frames. */

@@ -6,7 +6,7 @@ other way to delay them. Commands come by standard input, one a line, and each i
     host ADDRESS PID    the network namespace of this process gets the interface
     cut ONE OTHER       drops what these two addresses send to each other, silently
     heal ONE OTHER      leads it again
-    media FROM TO       prints `media FROM TO MS` for the next SRTP packet between them: when it came in, since 1970
+    media FROM TO       prints `media FROM TO MS` for the next packet of RTP between them: when it came in, since 1970
 """
 
 import collections
@@ -66,9 +66,9 @@ def command(words):
 
 
 def is_media(packet):
-    """Whether it is UDP whose payload begins like RTP (RFC 7983)."""
+    """Whether it is UDP with RTP (RFC 7983), and not RTCP (RFC 5761)."""
     payload = (packet[0] & 15) * 4 + 8
-    return packet[9] == 17 and len(packet) > payload and 128 <= packet[payload] < 192
+    return packet[9] == 17 and len(packet) > payload + 1 and 128 <= packet[payload] < 192 and not 192 <= packet[payload + 1] < 224
 
 
 def take(tun):
