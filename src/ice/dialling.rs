@@ -50,9 +50,10 @@ impl Agent {
         stays
     }
 
-    /// What a valid request changes for the controlling agent: nothing but that the other end was heard.
+    /// What a valid request changes for the controlling agent: nothing but that the other end was heard, if it came over
+    /// the selected path. Nothing is sent anywhere else, so a request from elsewhere is no sign that media arrives.
     pub(super) fn answered_as_controlling(&mut self, path: FiveTuple, answer: Vec<u8>, now: Instant) -> HandledRequest {
-        let is_selected = self.heard_on(path, now);
+        let is_selected = self.selected_path() == Some(path) && self.heard_on(path, now);
         HandledRequest { answer, is_first: false, is_selected, is_claimed: false, forgotten: None, retired: None }
     }
 

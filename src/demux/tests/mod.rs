@@ -1,5 +1,6 @@
 //! The demultiplexer in virtual time: clients with webrtc-rs's own STUN and DTLS, and attackers that forge datagrams.
 
+mod dialling;
 mod established;
 mod floods;
 mod handshakes;

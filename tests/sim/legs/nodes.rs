@@ -20,7 +20,7 @@ pub(crate) struct Flight {
     pub(crate) from: usize,
     pub(crate) to: usize,
     /// The sender's port.
-    source: u16,
+    pub(crate) source: u16,
     /// The receiver's port.
     target: u16,
     pub(crate) datagram: Vec<u8>,
@@ -122,6 +122,14 @@ impl Nodes {
         let until = self.now() + how_long;
         while self.now() < until {
             broadcast.publish(&mut self.nodes[0]);
+            self.step();
+        }
+    }
+
+    /// Lets time pass.
+    pub(crate) fn wait(&mut self, how_long: Duration) {
+        let until = self.now() + how_long;
+        while self.now() < until {
             self.step();
         }
     }
