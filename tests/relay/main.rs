@@ -3,6 +3,9 @@
 
 mod client;
 mod keyframe_requests;
+#[path = "../support/leg_offer.rs"]
+mod leg_offer;
+mod legs;
 mod media;
 mod relay;
 

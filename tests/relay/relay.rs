@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sluice::config::Config;
 use sluice::name::Role;
+use sluice::node::Handle;
 use sluice::server::Server;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -16,6 +17,7 @@ use super::client::PATIENCE;
 /// A running relay; it ends with the test.
 pub(crate) struct Relay {
     url: String,
+    media: Handle,
     stop: oneshot::Sender<()>,
     running: JoinHandle<anyhow::Result<()>>,
 }
@@ -42,9 +44,15 @@ impl Relay {
         config.http.limit = None;
         let server = Server::load(&config).expect("loopback has free ports");
         let url = format!("http://{}", server.addresses().http);
+        let media = server.media();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(server.run_and_drain(std::future::pending(), async { _ = stopped.await }));
-        Self { url, stop, running }
+        Self { url, media, stop, running }
+    }
+
+    /// The handle of its node.
+    pub(crate) fn media(&self) -> &Handle {
+        &self.media
     }
 
     /// Ends it as SIGTERM does.
