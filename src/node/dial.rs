@@ -81,6 +81,7 @@ impl Handle {
         let Dial { role, stream, local, mut negotiated, remote, .. } = dial;
         let id = SessionId::random();
         let address = paths.first().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |path| path.remote.ip());
+        let addresses = paths.iter().map(|path| path.remote).collect();
         let slot = self.take_leg_slot(&stream, address, now)?;
         // Nobody may end or change it by HTTP but an administrator.
         let credential = Credential::of_digest(rand::random());
@@ -95,7 +96,7 @@ impl Handle {
         let of = (role, stream.clone());
         let record = SessionRecord::new(id, of, (None, offered), (address, Candidates::default()), now);
         let record = record.with_sections(&negotiated.sections).granted(Limits::default());
-        let record = Arc::new(record.with_leg(Some(LegEnd::Dialling { remote })));
+        let record = Arc::new(record.with_leg(Some(LegEnd::Dialling { remote, addresses })));
         let leg = Some(Leg::Dialling(paths));
         let worker = shared.home(role, &stream).unwrap_or_else(|| self.any_worker());
         let session =

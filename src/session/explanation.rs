@@ -1,9 +1,10 @@
 //! Why a session did not connect or carries no media, in a sentence for the operator, and for the client that
 //! shows it to its user.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::session_record::{Report, SessionRecord};
+use super::session_record::{LegEnd, Report, SessionRecord};
 use super::unreached::SETTLED;
 use crate::five_tuple::listed;
 use crate::name::Role;
@@ -15,11 +16,27 @@ impl SessionRecord {
         if until.saturating_duration_since(self.created) < SETTLED || report.first_media.is_some() {
             return None;
         }
+        if let (Some(LegEnd::Dialling { remote, addresses }), None) = (&self.leg, report.connected) {
+            return Some(self.not_reached(remote, addresses, report));
+        }
         Some(match (report.connected, report.checks.authentic) {
             (Some(_), _) => self.no_media(),
             (None, 0) => self.no_check(report),
             (None, _) => self.no_handshake(report),
         })
+    }
+
+    /// Why a leg that this relay dials is not connected.
+    fn not_reached(&self, remote: &str, addresses: &[SocketAddr], report: &Report) -> String {
+        let Some(first) = report.checks.first.filter(|_| report.opened.is_some()) else {
+            return format!(
+                "no address of {remote} answered a check by UDP: {} were tried; open these ports for UDP there, and set \
+                 --advertise there if this relay cannot reach these addresses",
+                listed(addresses)
+            );
+        };
+        let failure = report.failure.as_deref().unwrap_or("no message of its handshake arrived");
+        format!("{remote} answered from {first}, but DTLS did not complete: {failure}")
     }
 
     fn no_check(&self, report: &Report) -> String {
@@ -61,6 +78,11 @@ impl SessionRecord {
 
     fn no_media(&self) -> String {
         match self.role {
+            Role::Publisher if self.leg.is_some() => {
+                "it is connected, but no media packet arrived: the other relay has no publisher of the stream, or none that \
+                 sends media"
+                    .to_owned()
+            }
             Role::Publisher => "it is connected, but no media packet arrived: the encoder sends nothing, or only on \
                                 tracks that were not agreed"
                 .to_owned(),
@@ -144,6 +166,27 @@ mod tests {
         let connected = |role| explained(role, |report, created| report.connected = Some(created)).unwrap();
         assert!(connected(Role::Publisher).contains("the encoder sends nothing"));
         assert!(connected(Role::Viewer).contains("no publisher"));
+    }
+
+    #[test]
+    fn a_leg_that_is_dialled_is_explained_by_the_addresses_of_the_other_relay() {
+        let created = Instant::now();
+        let addresses = vec!["203.0.113.9:8081".parse().unwrap()];
+        let leg = LegEnd::Dialling { remote: "relay.example.org".to_owned(), addresses };
+        let record = record(Role::Publisher, created).with_leg(Some(leg));
+        let mut report = Report::default();
+        let mut explained = |change: fn(&mut Report, Instant)| {
+            change(&mut report, created);
+            record.explanation(&report, created + SETTLED).unwrap()
+        };
+        let silent = explained(|_, _| {});
+        assert!(silent.contains("no address of relay.example.org answered") && silent.contains("203.0.113.9:8081"));
+        let opened = explained(|report, created| {
+            (report.opened, report.checks.first) = (Some(created), Some("203.0.113.9:8081".parse().unwrap()));
+        });
+        assert!(opened.contains("answered from 203.0.113.9:8081, but DTLS did not complete"), "{opened}");
+        let connected = explained(|report, created| report.connected = Some(created));
+        assert!(connected.contains("the other relay has no publisher"), "{connected}");
     }
 
     #[test]

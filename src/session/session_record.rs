@@ -63,6 +63,8 @@ pub(crate) enum LegEnd {
     Dialling {
         /// The other relay, as logs show it.
         remote: String,
+        /// Its addresses that are dialled.
+        addresses: Vec<SocketAddr>,
     },
 }
 

@@ -69,7 +69,7 @@ pub(crate) struct Settings {
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     video_orientation: bool,
 
-    /// Sessions at once, publishers and viewers, connected or not yet; 0 for no limit. One more is refused (503)
+    /// Sessions at once: publishers, viewers and legs, connected or not yet; 0 for no limit. One more is refused (503)
     #[arg(long, env = "SLUICE_MAX_SESSIONS", value_name = "N", default_value = "0")]
     max_sessions: usize,
 

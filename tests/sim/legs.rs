@@ -16,6 +16,7 @@ use sluice::worker::Config;
 
 use crate::broadcast::{Broadcast, MILLISECOND, SECOND};
 use crate::net::Net;
+use crate::net::lane::Random;
 use nodes::{Flight, Nodes, address};
 
 /// How long a leg lives without the other end.
@@ -225,7 +226,7 @@ fn a_publisher_that_sends_nothing_is_no_silence_of_the_leg() {
     let mut count = 0_u32;
     nodes.passes = Box::new(move |flight, _| {
         count += u32::from(is_stun(&flight.datagram));
-        !is_stun(&flight.datagram) || count % 2 == 0
+        !is_stun(&flight.datagram) || count.is_multiple_of(2)
     });
     nodes.wait(SECOND * 15);
     assert_eq!([stage(&nodes.nodes[1], edge), stage(&nodes.nodes[0], origin)], [Stage::Live; 2]);
@@ -385,5 +386,47 @@ fn after_three_hops_sender_reports_have_the_publishers_clock_within_a_millisecon
         let told = published_at(last, viewer, kind, shown.timestamp, CLOCK);
         let truth = (broadcast.sent_at(kind, shown.number) - broadcast.started()).as_secs_f64();
         assert!((told - truth).abs() < 0.001, "{kind:?}: {told} s, was {truth} s");
+    }
+}
+
+#[test]
+fn whatever_the_other_relay_sends_harms_no_other_session() {
+    for seed in 0..12_u32 {
+        let mut nodes = Nodes::new(2);
+        let mut broadcast = nodes.publish(0);
+        let (own, viewer) = (nodes.nodes[1].publish("own"), nodes.nodes[1].watch("own"));
+        let mut random = Random::new(seed);
+        let begun = nodes.now();
+        nodes.passes = Box::new(move |flight, now| {
+            // The handshake is hit in one half of the cases, and what follows it in the other.
+            let share = match seed % 2 {
+                0 => 0.02 * f64::from(seed + 1),
+                _ if now - begun > SECOND => 0.5,
+                _ => 0.0,
+            };
+            if flight.from == 0 && random.draw() < share {
+                let place = (random.draw() * flight.datagram.len() as f64) as usize;
+                match (random.draw() * 3.0) as u8 {
+                    0 => flight.datagram[place] ^= 1 << (random.draw() * 8.0) as u8,
+                    1 => flight.datagram.truncate(place.max(1)),
+                    _ => {
+                        flight.datagram.iter_mut().skip(place).for_each(|octet| *octet = (random.draw() * 256.0) as u8)
+                    }
+                }
+            }
+            true
+        });
+        nodes.pull(1, 0, if seed % 4 < 2 { "actpass" } else { "passive" });
+        let mut live = Broadcast::new(&nodes.nodes[1], own);
+        for _ in 0..3_000 {
+            if nodes.nodes[1].clients[own].is_connected() {
+                live.publish(&mut nodes.nodes[1]);
+            }
+            nodes.run(&mut broadcast, MILLISECOND);
+        }
+        let edge = &nodes.nodes[1];
+        assert_eq!(edge.metric_sum("sluice_session_ends_total{reason=\"panicked\""), 0, "seed {seed}");
+        let got = edge.video(viewer);
+        assert!(got.len() > 150 && got.windows(2).all(|pair| pair[1].index == pair[0].index + 1), "seed {seed}");
     }
 }
