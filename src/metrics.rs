@@ -54,7 +54,7 @@ pub struct Metrics {
     pub(crate) streams: IntGauge,
     /// Current sessions.
     pub(crate) sessions: Family<SessionClass, Family<SessionState, IntGauge>>,
-    /// Configured legs by what they do.
+    /// Pulls and pushes by what they do.
     pub(crate) legs: Family<LegDirection, Family<LegStage, IntGauge>>,
     /// How often legs have failed.
     pub(crate) leg_failures: Family<LegFailure, IntCounter>,
@@ -169,8 +169,8 @@ impl Metrics {
         Self {
             streams: gauge(into, "sluice_streams", "Streams that have a publisher or a viewer."),
             sessions: gauges(into, "sluice_sessions", "Current sessions."),
-            legs: gauges(into, "sluice_legs", "Configured legs (--pull, --push) by what they do."),
-            leg_failures: counters(into, "sluice_leg_failures_total", "Failures of configured legs."),
+            legs: gauges(into, "sluice_legs", "Pulls and pushes by what they do; a stream of another node is a pull."),
+            leg_failures: counters(into, "sluice_leg_failures_total", "Failures of pulls and pushes."),
             setup: histograms(
                 into,
                 "sluice_session_setup_seconds",

@@ -181,7 +181,8 @@ impl Server {
         access.log();
         let http_config = http::Config { listen: addresses.http, ..config.http.clone() };
         let cluster_metrics = config.cluster.is_shared().then(|| metrics.cluster());
-        let legs = Legs::new(config.legs.clone(), node::Handle::of(&workers), Arc::clone(&metrics));
+        let others = (Arc::clone(&directory), calls.clone());
+        let legs = Legs::new(config.legs.clone(), node::Handle::of(&workers), others, Arc::clone(&metrics));
         let media = node::Handle::of(&workers);
         let nodes = http::Nodes { media, directory: Arc::clone(&directory), calls, legs: legs.clone() };
         let node = Arc::new(http::Node::new(&http_config, access, tls, nodes, metrics));

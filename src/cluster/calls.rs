@@ -185,6 +185,23 @@ impl Calls {
         serde_json::from_slice(&body).map_err(|_| CallError::Unreadable)
     }
 
+    /// The epoch of the claim of a stream, as it was read last; 0 without one.
+    pub(crate) fn epoch(&self, stream: &StreamName) -> u64 {
+        self.directory.lookup(stream).map_or(0, |claim| claim.epoch)
+    }
+
+    /// Whether media may go to an address that a node has named.
+    pub(crate) fn admits_media(&self, address: IpAddr) -> bool {
+        self.allowed.admits_media(address)
+    }
+
+    /// The part of a `Location` that is below the URL of a node.
+    pub(crate) fn below(&self, node: &NodeId, location: &str) -> String {
+        let url = self.directory.url_of(node).unwrap_or_default();
+        let base = url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..])).unwrap_or_default();
+        location.strip_prefix(base).unwrap_or(location).to_owned()
+    }
+
     /// Sends a call, and returns the beginning of its answer.
     ///
     /// # Errors

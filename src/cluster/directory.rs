@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tracing::{info, warn};
 
 use super::carried::Parts;
@@ -67,6 +67,8 @@ pub struct Directory {
     pub(super) generation: watch::Sender<u64>,
     changes: Mutex<Changes>,
     has_changes: Notify,
+    /// Streams whose claims have changed; `None` where any may have.
+    claims: broadcast::Sender<Option<StreamName>>,
     /// The streams that this node pulls.
     parts: Mutex<Parts>,
     pub(super) parts_are_due: Notify,
@@ -86,6 +88,9 @@ pub struct Carrier {
     /// Whether it lives.
     pub is_live: bool,
 }
+
+/// Changes of claims that wait for a slow reader. Beyond that it loses the oldest, and must look at all.
+const CLAIMS: usize = 1024;
 
 /// What has changed since the last look.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -135,6 +140,7 @@ impl Directory {
             generation: watch::Sender::default(),
             changes: Mutex::default(),
             has_changes: Notify::new(),
+            claims: broadcast::Sender::new(CLAIMS),
             parts: Mutex::default(),
             parts_are_due: Notify::new(),
         }
@@ -214,6 +220,11 @@ impl Directory {
         self.view().list_streams()
     }
 
+    /// The streams whose claims change from now on; `None` where any may have.
+    pub(crate) fn claims(&self) -> broadcast::Receiver<Option<StreamName>> {
+        self.claims.subscribe()
+    }
+
     /// Waits until claims have changed. One reader at a time gets the changes.
     pub(crate) async fn changed(&self) -> Changes {
         loop {
@@ -266,7 +277,11 @@ impl Directory {
     pub(super) fn apply(&self, update: &Update) {
         let about = self.view.write().unwrap_or_else(PoisonError::into_inner).apply(update);
         match about {
-            Some(Key::Stream(stream)) => self.note_changes(|changes| changes.streams.extend([stream])),
+            Some(Key::Stream(stream)) => {
+                // An error means that there are no readers.
+                let _ = self.claims.send(Some(stream.clone()));
+                self.note_changes(|changes| changes.streams.extend([stream]));
+            }
             Some(Key::Carries(node, part)) if node == self.own.node => {
                 self.check_part(part, update.entry.value.as_ref());
             }
@@ -284,6 +299,7 @@ impl Directory {
 
     /// Makes [`Self::changed`] report that anything may have changed.
     pub(super) fn look_at_all(&self) {
+        let _ = self.claims.send(None);
         self.note_changes(|changes| changes.all = true);
     }
 

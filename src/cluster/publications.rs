@@ -161,7 +161,12 @@ impl Publications {
     }
 
     fn look_at_all(&mut self) {
-        let live = self.media.streams().into_iter().filter(|info| info.publisher.is_some()).map(|info| info.name);
+        let live = self
+            .media
+            .streams()
+            .into_iter()
+            .filter(|info| info.publisher.is_some() && !info.is_carried)
+            .map(|info| info.name);
         let streams: HashSet<StreamName> =
             live.chain(self.held.keys().cloned()).chain(self.directory.own_streams()).collect();
         streams.into_iter().for_each(|stream| self.look_at(stream));
@@ -173,7 +178,7 @@ impl Publications {
             *again = true;
             return;
         }
-        let live = self.media.stream(&stream).and_then(|info| info.publisher);
+        let live = self.media.stream(&stream).filter(|info| !info.is_carried).and_then(|info| info.publisher);
         let recorded = self.directory.own_claim(&stream);
         let Some(session) = live else {
             // A standby that is being ended may still become the live one for a moment.

@@ -59,6 +59,7 @@ impl Call {
             negotiated: answered.negotiated,
             candidates,
             remote: host.unwrap_or_default(),
+            is_carried: false,
         })?;
         Ok(Self { session, formats, remote })
     }

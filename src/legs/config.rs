@@ -20,6 +20,8 @@ pub struct Config {
     pub idle: Duration,
     /// The shortest and the longest pause before a leg is tried again.
     pub pauses: RangeInclusive<Duration>,
+    /// The same where no node of the cluster gives a stream that one has.
+    pub node_pauses: RangeInclusive<Duration>,
 }
 
 impl Default for Config {
@@ -30,6 +32,7 @@ impl Default for Config {
             authorities: None,
             idle: Duration::from_secs(30),
             pauses: Duration::from_millis(250)..=Duration::from_secs(15),
+            node_pauses: Duration::from_millis(100)..=Duration::from_secs(2),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::client::HttpClientError;
+use crate::cluster::CallError;
 use crate::label::Label as _;
 use crate::metrics::LegFailure;
 use crate::node::CreateError;
@@ -27,6 +28,21 @@ pub(super) enum Failure {
     /// Its answer has only addresses that may not be used.
     #[error("the server's answer names only {0}, which is not used for media: list its network in --leg-allow")]
     NotAllowed(String),
+    /// No node that is known has the stream and can be reached.
+    #[error("no node that has the stream can be reached: set --node-url on each node")]
+    NoParent,
+    /// Another node is not reachable, or is not that node.
+    #[error(transparent)]
+    Node(#[from] CallError),
+    /// Another node gives no leg.
+    #[error("the node answered {0}: it has no media of the stream, or no place for one more leg")]
+    NodeRefused(u16),
+    /// Another node did not answer in time.
+    #[error("the node did not answer within {:.1} s", .0.as_secs_f32())]
+    Slow(Duration),
+    /// The addresses of a node may not be used.
+    #[error("the node names only {0}, which is not used for media: list its network in --cluster-allow")]
+    NodeNotAllowed(String),
     /// This relay takes no session.
     #[error(transparent)]
     Here(#[from] CreateError),
@@ -55,9 +71,13 @@ impl Failure {
             Self::Http(HttpClientError::Refused { status: 401 | 403, .. }) => LegFailure::Unauthorized,
             Self::Http(HttpClientError::Refused { status: 404 | 410, .. }) => LegFailure::NotFound,
             Self::Http(HttpClientError::Refused { .. }) => LegFailure::Refused,
-            Self::Http(HttpClientError::NotAllowed { .. }) | Self::NotAllowed(_) | Self::NoAddress => {
-                LegFailure::Address
-            }
+            Self::Http(HttpClientError::NotAllowed { .. })
+            | Self::NotAllowed(_)
+            | Self::NodeNotAllowed(_)
+            | Self::NoAddress => LegFailure::Address,
+            Self::NodeRefused(_) => LegFailure::Refused,
+            Self::Node(_) | Self::Slow(_) | Self::NoParent => LegFailure::Unreachable,
+
             Self::Http(HttpClientError::Incomplete { .. } | HttpClientError::TooLarge { .. }) | Self::Answer(_) => {
                 LegFailure::Answer
             }

@@ -30,9 +30,19 @@ pub(crate) struct Listed {
     pub(crate) failure: Option<String>,
 }
 
+/// Which leg it is.
+#[derive(Clone, Debug)]
+pub(super) struct Subject {
+    pub(super) direction: LegDirection,
+    pub(super) stream: StreamName,
+    /// Without its query.
+    pub(super) url: String,
+    pub(super) mode: Mode,
+}
+
 /// What a leg does now. Its task writes it, HTTP reads it.
 pub(super) struct Report {
-    pub(super) configured: Configured,
+    subject: Subject,
     metrics: Arc<Metrics>,
     state: Mutex<State>,
 }
@@ -45,12 +55,19 @@ struct State {
     failure: Option<String>,
 }
 
+impl From<&Configured> for Subject {
+    fn from(configured: &Configured) -> Self {
+        let Configured { direction, stream, mode, .. } = configured.clone();
+        Self { direction, stream, url: configured.shown_url(), mode }
+    }
+}
+
 impl Report {
-    pub(super) fn new(configured: Configured, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(subject: Subject, metrics: Arc<Metrics>) -> Self {
         let stage = LegStage::Idle;
-        metrics.legs[configured.direction][stage].inc();
+        metrics.legs[subject.direction][stage].inc();
         let state = State { stage, since: Instant::now(), session: None, failures: 0, failure: None };
-        Self { configured, metrics, state: Mutex::new(state) }
+        Self { subject, metrics, state: Mutex::new(state) }
     }
 
     /// Nothing wants the leg.
@@ -67,8 +84,8 @@ impl Report {
     pub(super) fn runs(&self, session: SessionId) {
         self.set(LegStage::Connected, Some(session));
         self.state().failure = None;
-        let (what, stream, url) =
-            (self.configured.direction.as_str(), &self.configured.stream, self.configured.shown_url());
+        let Subject { stream, url, .. } = &self.subject;
+        let what = self.subject.direction.as_str();
         info!(%stream, url, %session, "the {what} runs");
     }
 
@@ -81,8 +98,8 @@ impl Report {
         state.failures += 1;
         let is_new = state.failure.replace(text.clone()).is_none_or(|earlier| earlier != text);
         drop(state);
-        let (what, stream, url) =
-            (self.configured.direction.as_str(), &self.configured.stream, self.configured.shown_url());
+        let Subject { stream, url, .. } = &self.subject;
+        let what = self.subject.direction.as_str();
         let seconds = pause.as_secs_f32();
         match is_new {
             true => warn!(%stream, url, "the {what} does not run, the next try is in {seconds:.1} s: {text}"),
@@ -91,12 +108,12 @@ impl Report {
     }
 
     pub(super) fn list(&self) -> Listed {
-        let (configured, state) = (&self.configured, self.state());
+        let (Subject { direction, stream, url, mode }, state) = (self.subject.clone(), self.state());
         Listed {
-            direction: configured.direction,
-            stream: configured.stream.clone(),
-            url: configured.shown_url(),
-            mode: configured.mode,
+            direction,
+            stream,
+            url,
+            mode,
             stage: state.stage,
             since: state.since.elapsed(),
             session: state.session,
@@ -109,7 +126,7 @@ impl Report {
         let mut state = self.state();
         state.session = session;
         if state.stage != stage {
-            let stages = &self.metrics.legs[self.configured.direction];
+            let stages = &self.metrics.legs[self.subject.direction];
             stages[state.stage].dec();
             stages[stage].inc();
             (state.stage, state.since) = (stage, Instant::now());
@@ -124,6 +141,6 @@ impl Report {
 impl Drop for Report {
     fn drop(&mut self) {
         let stage = self.state().stage;
-        self.metrics.legs[self.configured.direction][stage].dec();
+        self.metrics.legs[self.subject.direction][stage].dec();
     }
 }

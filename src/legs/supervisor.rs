@@ -10,12 +10,13 @@ use tokio::time::sleep;
 
 use super::backoff::Backoff;
 use super::call::Call;
-use super::configured::Mode;
+use super::configured::{Configured, Mode};
 use super::context::Context;
 use super::failure::Failure;
 use super::report::Report;
 use crate::forward::codec::Format;
 use crate::metrics::LegDirection;
+use crate::name::StreamName;
 use crate::reason::EndReason;
 use crate::session::{NodeEvent, PublisherState};
 use crate::stream::Absence;
@@ -35,9 +36,10 @@ const GOOD: Duration = Duration::from_secs(5);
 /// The task of one leg.
 pub(super) struct Supervisor {
     context: Arc<Context>,
+    configured: Configured,
     report: Arc<Report>,
     events: broadcast::Receiver<NodeEvent>,
-    wants: watch::Receiver<u64>,
+    wants: broadcast::Receiver<StreamName>,
     stop: watch::Receiver<bool>,
     /// The formats of the stream that is to be pushed, and since when it has had them.
     formats: (Vec<Format>, Instant),
@@ -54,9 +56,14 @@ enum End {
 }
 
 impl Supervisor {
-    pub(super) fn new(context: Arc<Context>, report: Arc<Report>, stop: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        context: Arc<Context>,
+        configured: Configured,
+        report: Arc<Report>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         let (events, wants) = (context.media.events(), context.wants());
-        Self { context, report, events, wants, stop, formats: (Vec::new(), Instant::now()) }
+        Self { context, configured, report, events, wants, stop, formats: (Vec::new(), Instant::now()) }
     }
 
     /// Runs the leg until it is stopped.
@@ -74,7 +81,7 @@ impl Supervisor {
             self.report.connects(None);
             let mut stop = self.stop.clone();
             let begun = tokio::select! {
-                begun = Call::begin(&self.context, &self.report.configured) => begun,
+                begun = Call::begin(&self.context, &self.configured) => begun,
                 () = stopped(&mut stop) => return,
             };
             // 3. Stay with the session until it ends.
@@ -108,12 +115,19 @@ impl Supervisor {
 
     /// Whether it is to begin now.
     fn is_wanted(&mut self) -> bool {
-        let (media, stream) = (&self.context.media, &self.report.configured.stream);
+        let (media, stream) = (&self.context.media, &self.configured.stream);
         if !media.is_ready() {
             return false;
         }
-        match self.report.configured.direction {
-            LegDirection::Pull => media.publisher(stream) != PublisherState::Live && self.is_watched(),
+        match self.configured.direction {
+            // Of several nodes that are to pull a stream, one has it, and the others get it from that one.
+            LegDirection::Pull => {
+                let is_elsewhere = self.context.claim_elsewhere(stream).is_some_and(|claim| claim.is_live);
+                self.context.knows_claims()
+                    && !is_elsewhere
+                    && media.publisher(stream) != PublisherState::Live
+                    && self.is_watched()
+            }
             LegDirection::Push => {
                 let formats = media.stream(stream).map(|info| info.formats).unwrap_or_default();
                 if self.formats.0 != formats {
@@ -127,8 +141,8 @@ impl Supervisor {
 
     /// Whether it is to go on.
     fn is_still_wanted(&self, call: &Call) -> bool {
-        let (media, stream) = (&self.context.media, &self.report.configured.stream);
-        match self.report.configured.direction {
+        let (media, stream) = (&self.context.media, &self.configured.stream);
+        match self.configured.direction {
             LegDirection::Pull => self.is_watched(),
             LegDirection::Push => {
                 let formats = media.stream(stream).map(|info| info.formats).unwrap_or_default();
@@ -144,11 +158,9 @@ impl Supervisor {
 
     /// Whether a pull has viewers, or needs none.
     fn is_watched(&self) -> bool {
-        let (media, configured) = (&self.context.media, &self.report.configured);
-        if !media.is_ready() {
-            return media.stream(&configured.stream).is_some_and(|info| info.viewers > 0);
-        }
-        configured.mode == Mode::Always || self.context.is_watched(&configured.stream, Instant::now())
+        let (media, configured) = (&self.context.media, &self.configured);
+        let is_always = configured.mode == Mode::Always && media.is_ready();
+        is_always || self.context.is_watched(&configured.stream, Instant::now())
     }
 
     /// Waits until a session ends or is not wanted any more.
@@ -197,7 +209,7 @@ impl Supervisor {
                 // The workers have ended.
                 return matches!(event, Err(RecvError::Closed));
             }
-            _ = self.wants.changed() => {}
+            _ = self.wants.recv() => {}
             () = sleep(longest) => {}
         }
         false

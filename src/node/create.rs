@@ -68,7 +68,14 @@ impl Handle {
         let id = SessionId::random();
         let announcement = (request.role == Role::Publisher).then(|| {
             let formats = formats_of(&negotiated);
-            let announced = Announced { session: id, formats, identity, standby: request.standby, is_leg: request.leg };
+            let announced = Announced {
+                session: id,
+                formats,
+                identity,
+                standby: request.standby,
+                is_leg: request.leg,
+                is_carried: false,
+            };
             shared.registry.announce(&request.stream, announced)
         });
         // The session lives on without the text of its answer.

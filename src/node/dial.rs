@@ -41,6 +41,8 @@ pub struct Dial {
     pub candidates: Vec<SocketAddr>,
     /// The other relay, as logs show it.
     pub remote: String,
+    /// The stream is that of another node of the cluster: this node does not claim it.
+    pub is_carried: bool,
 }
 
 impl Handle {
@@ -78,7 +80,7 @@ impl Handle {
             return Err(CreateError::Draining { retry_after: RETRY_AFTER });
         }
         let (paths, socket) = self.paths(&dial.candidates)?;
-        let Dial { role, stream, local, mut negotiated, remote, .. } = dial;
+        let Dial { role, stream, local, mut negotiated, remote, is_carried, .. } = dial;
         let id = SessionId::random();
         let address = paths.first().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |path| path.remote.ip());
         let addresses = paths.iter().map(|path| path.remote).collect();
@@ -88,7 +90,7 @@ impl Handle {
         let announcement = (role == Role::Publisher).then(|| {
             let identity = Identity { credential, address, user_agent: None };
             let formats = formats_of(&negotiated);
-            let announced = Announced { session: id, formats, identity, standby: false, is_leg: true };
+            let announced = Announced { session: id, formats, identity, standby: false, is_leg: true, is_carried };
             shared.registry.announce(&stream, announced)
         });
         negotiated.answer = String::new();

@@ -75,7 +75,8 @@ fn name() -> StreamName {
 
 fn publish(registry: &Registry, session: SessionId, worker: WorkerId, now: Instant) -> (Publication, Takeover) {
     let identity = Identity { credential: Credential::ANONYMOUS, address: [10, 0, 0, 1].into(), user_agent: None };
-    let announced = Announced { session, formats: Vec::new(), identity, standby: false, is_leg: false };
+    let announced =
+        Announced { session, formats: Vec::new(), identity, standby: false, is_leg: false, is_carried: false };
     match registry.announce(&name(), announced).publish(worker, now) {
         (publication, Entrance::Live(takeover)) => (publication, *takeover),
         _ => panic!("neither a standby nor a leg"),

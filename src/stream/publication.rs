@@ -29,6 +29,8 @@ pub(crate) struct Announced {
     pub(crate) standby: bool,
     /// It is a leg: its media comes from another relay.
     pub(crate) is_leg: bool,
+    /// It is a leg from the node that has the stream, or from one that carries it: the stream is not this node's own.
+    pub(crate) is_carried: bool,
 }
 
 /// A publisher that has an answer but is not connected yet. Dropping it withdraws it.
@@ -91,8 +93,9 @@ impl Announcement {
     /// The publisher is connected: it becomes the live one and replaces an older one, or becomes the standby.
     pub(crate) fn publish(self, worker: WorkerId, now: Instant) -> (Publication, Entrance) {
         let liveness = Arc::new(Liveness::new(now));
-        let Announced { session, formats, identity, standby, is_leg } = self.announced.clone();
-        let own = Live { session, worker, formats, standby, is_leg, liveness: liveness.clone(), lost: None, identity };
+        let Announced { session, formats, identity, standby, is_leg, is_carried } = self.announced.clone();
+        let (liveness_of, lost) = (liveness.clone(), None);
+        let own = Live { session, worker, formats, standby, is_leg, is_carried, liveness: liveness_of, lost, identity };
         let entrance = {
             let mut stream = self.registry.streams.entry(self.stream.clone()).or_default();
             if is_leg && stream.live.as_ref().is_some_and(|live| !live.is_leg && !live.is_silent(now)) {

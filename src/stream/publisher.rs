@@ -25,6 +25,8 @@ pub(crate) struct Live {
     pub(crate) standby: bool,
     /// It is a leg.
     pub(crate) is_leg: bool,
+    /// It is a leg from another node of the cluster, which has the stream or carries it.
+    pub(crate) is_carried: bool,
     /// When it was last received.
     pub(crate) liveness: Arc<Liveness>,
     /// Since when nothing was received from it, if so: see `Publication::set_lost`.

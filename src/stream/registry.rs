@@ -65,6 +65,8 @@ pub struct StreamInfo {
     pub viewers: usize,
     /// The formats that the publisher sends; empty without one.
     pub formats: Vec<Format>,
+    /// The publisher is a leg from another node of the cluster, which has the stream.
+    pub is_carried: bool,
 }
 
 impl Registry {
@@ -197,6 +199,7 @@ impl Stream {
             publisher: self.live.as_ref().map(|live| live.session),
             viewers: self.viewers.iter().map(|(_, count)| count).sum(),
             formats: self.live.as_ref().map(|live| live.formats.clone()).unwrap_or_default(),
+            is_carried: self.live.as_ref().is_some_and(|live| live.is_carried),
         }
     }
 }

@@ -13,6 +13,7 @@ mod node_token;
 mod cluster;
 mod command_line;
 mod drain;
+mod edges;
 mod legs;
 mod load;
 mod log;

@@ -33,5 +33,13 @@ pub(crate) fn dial(local: Local, role: Role, answer: &str, candidates: Vec<Socke
     };
     let negotiated = negotiated.expect("the answer is understood");
     let Local { credentials, stream, .. } = local;
-    Dial { role, stream, local: credentials, negotiated, candidates, remote: "the other relay".to_owned() }
+    Dial {
+        role,
+        stream,
+        local: credentials,
+        negotiated,
+        candidates,
+        remote: "the other relay".to_owned(),
+        is_carried: false,
+    }
 }

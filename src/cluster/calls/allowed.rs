@@ -51,6 +51,11 @@ impl Allowed {
         if chosen.is_empty() { Err(NotAllowed { host: host.to_owned() }) } else { Ok(chosen) }
     }
 
+    /// Whether media may go to an address that a node has named: the list need not have it unless it is a special one.
+    pub(super) fn admits_media(&self, address: IpAddr) -> bool {
+        Network::any_has(&self.networks, address) || !is_special(address)
+    }
+
     fn admits(&self, address: IpAddr, is_named: bool) -> bool {
         let is_restricted = !self.networks.is_empty() || !self.names.is_empty();
         Network::any_has(&self.networks, address) || ((is_named || !is_restricted) && !is_special(address))

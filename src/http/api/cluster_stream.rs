@@ -37,7 +37,7 @@ impl ClusterStream {
         let claimed = directory.streams();
         let of_this = claimed.iter().filter(|listed| listed.node == *directory.node());
         let claimed_here: HashSet<StreamName> = of_this.map(|listed| listed.stream.clone()).collect();
-        let live = media.streams().into_iter().filter(|info| info.publisher.is_some());
+        let live = media.streams().into_iter().filter(|info| info.publisher.is_some() && !info.is_carried);
         let unclaimed = live.filter(|info| !claimed_here.contains(&info.name)).map(|info| Self {
             name: info.name.to_string(),
             node: directory.node().to_string(),

@@ -19,7 +19,7 @@ pub(in crate::http) struct Leg {
     direction: &'static str,
     /// Its name here.
     stream: String,
-    /// Its URL there, without the query.
+    /// Its URL there, without the query; of a stream of another node, the URL of that node.
     url: String,
     /// always, or on-demand: it is pulled while it has viewers.
     mode: &'static str,
@@ -56,14 +56,14 @@ impl From<Listed> for Leg {
     }
 }
 
-/// The configured pulls and pushes (--pull, --push), and why one does not run
+/// Pulls and pushes (--pull, --push), streams of other nodes among them, and why one does not run
 #[utoipa::path(
     get,
     path = "/api/legs",
     operation_id = "legs",
     tag = "api",
     security((), ("admin" = [])),
-    responses((status = 200, description = "In the order of the configuration.", body = Vec<Leg>), Unauthorized, Forbidden),
+    responses((status = 200, description = "Those of the configuration in its order, then those from other nodes by stream.", body = Vec<Leg>), Unauthorized, Forbidden),
 )]
 pub(in crate::http) async fn list(State(shared): State<Shared>, _: Administrator) -> Json<Vec<Leg>> {
     Json(shared.legs.list().into_iter().map(Leg::from).collect())

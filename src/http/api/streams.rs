@@ -119,7 +119,7 @@ pub(in crate::http) async fn get(
     if info.is_none() && records.is_empty() {
         return Err(NO_SUCH_STREAM);
     }
-    let info = info.unwrap_or(StreamInfo { name, publisher: None, viewers: 0, formats: Vec::new() });
+    let info = info.unwrap_or(StreamInfo { name, publisher: None, viewers: 0, formats: Vec::new(), is_carried: false });
     records.sort_by_key(|record| (record.role == Role::Viewer, record.created));
     let sessions = records.iter().map(|record| Session::of(record, now)).collect();
     Ok(Json(StreamInFull { stream: Stream::of(info, &shared.media, now), sessions }))

@@ -23,7 +23,14 @@ fn identity(host: u8) -> Identity {
 }
 
 fn announced(host: u8, standby: bool) -> Announced {
-    Announced { session: SessionId::random(), formats: vp8(), identity: identity(host), standby, is_leg: false }
+    Announced {
+        session: SessionId::random(),
+        formats: vp8(),
+        identity: identity(host),
+        standby,
+        is_leg: false,
+        is_carried: false,
+    }
 }
 
 /// A publisher that is connected and not silent.
