@@ -21,7 +21,7 @@ pub(crate) use label::{
     LegFailure, LegStage, LimitName, NoPlace, Ordered, Phase, Probe, Refusal, Resend, Route, SessionState, Status,
     Takeover,
 };
-pub use label::{DirectoryState, LayerPlace, LegDirection, Medium};
+pub use label::{DirectoryState, LayerPlace, LegDirection, Medium, PlacementReason};
 
 pub(crate) use cluster::ClusterMetrics;
 pub(crate) use streams::StreamMetrics;

@@ -272,6 +272,7 @@ impl Server {
         }
         let refreshing = tokio::spawn(advertise::keep_current(self.advertised));
         let media = node::Handle::of(&self.workers);
+        let directory = Arc::clone(&self.directory);
         let claiming = cluster::run(self.directory, media.clone(), self.cluster_metrics, until_stopped());
         tasks.push(tokio::spawn(claiming));
         self.legs.start();
@@ -279,6 +280,7 @@ impl Server {
         let drained = async {
             drain.await;
             media.drain();
+            directory.set_draining();
             let sessions = media.session_count();
             info!(sessions, seconds = self.drain.as_secs(), "draining: a second signal ends all sessions at once");
             drop(tokio::time::timeout(self.drain, all_left(&media)).await);

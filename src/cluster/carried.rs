@@ -90,6 +90,11 @@ impl Parts {
         (!value.carries.is_empty()).then(|| value.write())
     }
 
+    /// The legs between this node and the origin of each stream.
+    pub(super) fn hops(&self) -> impl Iterator<Item = u8> {
+        self.parts.iter().flat_map(BTreeMap::values).map(|carried| carried.hops)
+    }
+
     fn streams(&self, part: u16) -> impl Iterator<Item = &Carried> {
         self.parts.get(usize::from(part)).into_iter().flat_map(BTreeMap::values)
     }

@@ -1,7 +1,7 @@
 //! The directory as this node uses it: its own identity, and what it has read of others.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, broadcast, watch};
@@ -10,11 +10,11 @@ use tracing::{info, warn};
 use super::carried::Parts;
 use super::key::Key;
 use super::node_id::NodeId;
-use super::placement::Own;
+use super::placement::{self, Own};
 use super::store::{Store, StoreError, Update};
 use super::value::{NodeValue, VERSION};
 use super::view::{ClaimedStream, ListedNode, Source, View};
-use crate::metrics::DirectoryState;
+use crate::metrics::{ClusterMetrics, DirectoryState, PlacementReason};
 use crate::name::StreamName;
 
 /// The name of a node, and what it says of itself.
@@ -72,6 +72,8 @@ pub struct Directory {
     /// The streams that this node pulls.
     parts: Mutex<Parts>,
     pub(super) parts_are_due: Notify,
+    /// Those of this node, if others may use the directory too.
+    pub(super) metrics: OnceLock<ClusterMetrics>,
 }
 
 /// A node that pulls a stream.
@@ -97,6 +99,8 @@ const CLAIMS: usize = 1024;
 pub(crate) struct Changes {
     /// Anything may have.
     pub(crate) all: bool,
+    /// Anything may have, also what was read last.
+    pub(crate) unread: bool,
     /// The claims of these streams have.
     pub(crate) streams: BTreeSet<StreamName>,
 }
@@ -143,6 +147,7 @@ impl Directory {
             claims: broadcast::Sender::new(CLAIMS),
             parts: Mutex::default(),
             parts_are_due: Notify::new(),
+            metrics: OnceLock::new(),
         }
     }
 
@@ -187,27 +192,44 @@ impl Directory {
         self.view.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// This node, as it looks for a parent: see [`placement::parents`](super::placement::parents). `hops` are the legs
-    /// between it and the origin if it carries the stream, or did until its parent went away.
+    /// The nodes to pull a stream from, in the order in which to ask them, as [`placement::parents`](super::placement::parents)
+    /// chooses them. `hops` are the legs between this node and the origin if it carries the stream, or did until its parent
+    /// went away.
+    pub fn parents(&self, stream: &StreamName, hops: Option<u8>, reason: PlacementReason) -> Vec<NodeId> {
+        if let Some(metrics) = self.metrics.get() {
+            metrics.placements[reason].inc();
+        }
+        placement::parents(&self.view(), stream, &self.own(hops), &mut rand::rng())
+    }
+
+    /// This node, as it looks for a parent: see [`Self::parents`].
     pub fn own(&self, hops: Option<u8>) -> Own {
         Own { node: self.own.node.clone(), region: self.own.region.clone(), hops }
     }
 
     /// Says which part of its capacity this node uses, from 0 to 1, with the next heartbeat.
     pub fn set_load(&self, load: f32) {
-        self.condition().load = load;
+        self.condition().load = load.clamp(0.0, 1.0);
     }
 
-    /// Says on how many legs it serves other nodes, with the next heartbeat.
+    /// Says on how many legs it sends streams to other relays, with the next heartbeat.
     pub fn set_legs(&self, legs: usize) {
         self.condition().legs = u32::try_from(legs).unwrap_or(u32::MAX);
     }
 
+    /// How many streams it pulls over one, two, and three legs.
+    pub(super) fn pulled(&self) -> [usize; 3] {
+        let mut pulled = [0; 3];
+        self.parts().hops().for_each(|hops| pulled[usize::from(hops).clamp(1, 3) - 1] += 1);
+        pulled
+    }
+
     /// Says at once that it is about to end: no node begins to pull from it.
     pub fn set_draining(&self) {
-        self.condition().is_draining = true;
-        // The heartbeat does not wait for its turn.
-        self.generation.send_modify(|_| {});
+        if !std::mem::replace(&mut self.condition().is_draining, true) {
+            // The heartbeat does not wait for its turn.
+            self.generation.send_modify(|_| {});
+        }
     }
 
     /// Where other nodes reach a node, if it says so.
@@ -295,6 +317,11 @@ impl Directory {
         self.look_at_all();
         self.parts().note_all_due();
         self.parts_are_due.notify_one();
+    }
+
+    /// Makes [`Self::changed`] report that what was read last may have changed since.
+    pub(super) fn ask_again(&self) {
+        self.note_changes(|changes| changes.unread = true);
     }
 
     /// Makes [`Self::changed`] report that anything may have changed.

@@ -33,6 +33,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How often the claims of nodes that do not live are looked for.
 const ORPHANS: Duration = Duration::from_secs(10);
 
+/// How often a node says how busy it is; each says so with its next heartbeat.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// How long a node that stops may take to give up its claims.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -74,10 +77,16 @@ pub(crate) async fn run(
     metrics: Option<ClusterMetrics>,
     stopped: impl Future<Output = ()>,
 ) {
+    let handle = media.clone();
     let mut publications = Publications::new(Arc::clone(&directory), media);
+    if let Some(metrics) = metrics {
+        // It runs once.
+        let _ = directory.metrics.set(metrics);
+    }
     tokio::select! {
         () = follow(&directory) => {}
-        () = publications.keep(metrics) => {}
+        () = publications.keep() => {}
+        () = look_at_load(&directory, &handle) => {}
         () = stopped => {}
     }
     // Without an answer, the lease of the node ends the claims.
@@ -96,12 +105,12 @@ impl Publications {
         }
     }
 
-    async fn keep(&mut self, metrics: Option<ClusterMetrics>) {
+    async fn keep(&mut self) {
         let directory = Arc::clone(&self.directory);
         let (mut events, mut states) = (self.media.events(), directory.states());
         let (mut orphans, mut looked) = (Orphans::default(), tokio::time::interval(ORPHANS));
         loop {
-            if let Some(metrics) = &metrics {
+            if let Some(metrics) = directory.metrics.get() {
                 metrics.set(*states.borrow_and_update(), self.provisional().count());
             }
             tokio::select! {
@@ -118,7 +127,10 @@ impl Publications {
                     Err(RecvError::Closed) => return,
                 },
                 changes = directory.changed() => {
-                    if changes.all {
+                    if changes.unread {
+                        self.claim_again();
+                    }
+                    if changes.all || changes.unread {
                         self.look_at_all();
                     }
                     changes.streams.into_iter().for_each(|stream| self.look_at(stream));
@@ -170,6 +182,15 @@ impl Publications {
         let streams: HashSet<StreamName> =
             live.chain(self.held.keys().cloned()).chain(self.directory.own_streams()).collect();
         streams.into_iter().for_each(|stream| self.look_at(stream));
+    }
+
+    /// Asks the directory whether this node still has the streams that it has claimed.
+    fn claim_again(&mut self) {
+        let is_asked = |held: &&Held| {
+            matches!(held.standing, Standing::Claimed) && !self.asking.contains_key(&held.publication.stream)
+        };
+        let asked: Vec<_> = self.held.values().filter(is_asked).map(|held| held.publication.clone()).collect();
+        asked.into_iter().for_each(|publication| self.claim(publication));
     }
 
     /// Compares the publisher of a stream with its claim, and asks for what is missing.
@@ -259,6 +280,23 @@ impl Standing {
     /// Whether some of those are still open.
     fn ends_any(&self, media: &Handle) -> bool {
         matches!(self, Self::Lost(sessions) if sessions.iter().any(|session| media.lookup(session).is_some()))
+    }
+}
+
+/// Says which part of their time the workers of this node are busy, and how many legs it serves, once a second.
+async fn look_at_load(directory: &Directory, media: &Handle) {
+    // A relay alone says so to nobody.
+    let Some(metrics) = directory.metrics.get() else { return std::future::pending().await };
+    let (mut before, mut at) = (metrics.busy().0, Instant::now());
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let (busy, workers) = metrics.busy();
+        let possible = at.elapsed().as_secs_f64() * workers.max(1) as f64;
+        directory.set_load(((busy - before) / possible) as f32);
+        (before, at) = (busy, Instant::now());
+        let served = media.served_legs();
+        directory.set_legs(served);
+        metrics.set_legs(served, directory.pulled());
     }
 }
 

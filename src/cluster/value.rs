@@ -48,7 +48,7 @@ pub(crate) struct NodeValue {
     /// Whether it is about to end.
     #[serde(default)]
     pub(crate) draining: bool,
-    /// The legs on which it serves other nodes.
+    /// The legs on which it sends streams to other relays.
     #[serde(default)]
     pub(crate) legs: u32,
     /// What other versions write.
@@ -113,8 +113,7 @@ impl NodeValue {
     /// Reads a value; `None` if it is none.
     pub(crate) fn read(octets: &[u8]) -> Option<Self> {
         let mut value: Self = read(octets, LARGEST)?;
-        // A number that is none would be less than no other.
-        value.load = if value.load.is_finite() { value.load.clamp(0.0, 1.0) } else { 1.0 };
+        value.load = value.load.clamp(0.0, 1.0);
         let fits = |text: &Option<String>, most| text.as_ref().is_none_or(|text| text.len() <= most);
         let is_usable = fits(&value.url, LONGEST_URL) && fits(&value.public_url, LONGEST_URL);
         (is_usable && fits(&value.region, LONGEST_REGION)).then_some(value)

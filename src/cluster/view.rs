@@ -61,7 +61,7 @@ pub struct ListedNode {
     pub load: f32,
     /// Whether it is about to end.
     pub is_draining: bool,
-    /// The legs on which it serves other nodes.
+    /// The legs on which it sends streams to other relays.
     pub legs: u32,
     /// The streams that it has claimed.
     pub streams: usize,

@@ -121,6 +121,34 @@ label! {
 }
 
 label! {
+    /// Why a node of a cluster looked for a node to pull a stream from.
+    pub PlacementReason = "reason" {
+        /// The first viewer came.
+        Viewer = "viewer",
+        /// The node that it pulled from went away, or refused.
+        Parent = "parent",
+        /// Another node has the publisher.
+        Moved = "moved",
+        /// The node that it pulled from is about to end.
+        Draining = "draining",
+        /// It had come to be too many legs away from the origin.
+        Far = "far",
+    }
+}
+
+label! {
+    /// Legs between a node and the origin of a stream that it pulls.
+    pub(crate) Hops = "hops" {
+        /// It pulls from the origin.
+        One = "1",
+        /// One node is in between.
+        Two = "2",
+        /// Two nodes are in between, or, for a moment, more.
+        Three = "3",
+    }
+}
+
+label! {
     /// How well a node follows the directory of its cluster.
     pub DirectoryState = "state" {
         /// It has read everything, and reads its own heartbeat.

@@ -1,7 +1,7 @@
 //! Records of sessions, as the API shows them.
 
 use super::handle::Handle;
-use crate::name::{SessionId, StreamName};
+use crate::name::{Role, SessionClass, SessionId, StreamName};
 use crate::session::SessionRecord;
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,6 +26,12 @@ impl Handle {
         records.retain(|living| !ended.iter().any(|record| record.id == living.id));
         records.extend(ended);
         records
+    }
+
+    /// How many sessions send a stream to another relay.
+    pub(crate) fn served_legs(&self) -> usize {
+        let records = self.shared().pending_sessions.records();
+        records.iter().filter(|record| record.class() == SessionClass::Leg && record.role == Role::Viewer).count()
     }
 
     /// The records of the living sessions of a stream.

@@ -96,7 +96,7 @@ pub(crate) fn until(what: &str, is_true: impl Fn() -> bool) {
 #[test]
 fn a_later_publisher_on_another_node_replaces_the_first_one() {
     let server = NatsServer::start("");
-    let a = node(&server, &["--node-url", "http://a.example/"]);
+    let a = node(&server, &["--node-url", "http://a.example/", "--region", "eu-west"]);
     let mut b = node(&server, &["--drain", "0"]);
     until("both know two nodes", || json(&a, "/api/nodes").len() == 2 && json(&b, "/api/nodes").len() == 2);
     let first = Published::on(&a, "cam");
@@ -108,6 +108,11 @@ fn a_later_publisher_on_another_node_replaces_the_first_one() {
     let nodes = json(&b, "/api/nodes");
     let of_a = nodes.iter().find(|node| node["here"] == false).unwrap();
     assert_eq!((&of_a["url"], &of_a["streams"]), (&"http://a.example".into(), &1.into()));
+    assert_eq!((&of_a["region"], &of_a["draining"], &of_a["legs"]), (&"eu-west".into(), &false.into(), &0.into()));
+    until("it is known to be busy", || {
+        json(&b, "/api/nodes").iter().any(|node| node["here"] == false && node["load"].as_f64() > Some(0.0))
+    });
+    assert_eq!(entries(&b, "cam")[0]["carriers"], Value::Array(Vec::new()));
 
     let second = Published::on(&b, "cam");
     until("the first publisher is replaced, and its standby", || replaced_publishers(&a) == 2.0);

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::cluster::{ClaimedStream, Directory};
+use crate::cluster::{Carrier, ClaimedStream, Directory};
 use crate::name::StreamName;
 use crate::node::Handle;
 
@@ -29,6 +29,21 @@ pub(in crate::http) struct ClusterStream {
     /// Since its publisher connected, by the clocks of both nodes; 0 if it is not claimed.
     #[schema(minimum = 0)]
     seconds: f64,
+    /// The nodes that pull the stream from others, by name.
+    carriers: Vec<StreamCarrier>,
+}
+
+/// A node that pulls a stream from another one.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct StreamCarrier {
+    node: String,
+    /// The node that it pulls from.
+    parent: String,
+    /// Legs between it and the node of the publisher.
+    #[schema(minimum = 1)]
+    hops: u8,
+    /// Whether it lives.
+    live: bool,
 }
 
 impl ClusterStream {
@@ -46,6 +61,7 @@ impl ClusterStream {
             live: true,
             claimed: false,
             seconds: 0.0,
+            carriers: Vec::new(),
         });
         let now = SystemTime::now();
         let mut list: Vec<_> = claimed.into_iter().map(|listed| Self::of(listed, directory, now)).collect();
@@ -57,6 +73,7 @@ impl ClusterStream {
     fn of(listed: ClaimedStream, directory: &Directory, now: SystemTime) -> Self {
         Self {
             here: listed.node == *directory.node(),
+            carriers: directory.carriers(&listed.stream).into_iter().map(StreamCarrier::from).collect(),
             name: listed.stream.to_string(),
             node: listed.node.to_string(),
             url: listed.url,
@@ -64,5 +81,12 @@ impl ClusterStream {
             claimed: true,
             seconds: now.duration_since(listed.started).unwrap_or_default().as_secs_f64(),
         }
+    }
+}
+
+impl From<Carrier> for StreamCarrier {
+    fn from(carrier: Carrier) -> Self {
+        let Carrier { node, parent, hops, is_live, .. } = carrier;
+        Self { node: node.to_string(), parent: parent.to_string(), hops, live: is_live }
     }
 }

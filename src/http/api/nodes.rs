@@ -18,8 +18,23 @@ pub(in crate::http) struct ClusterNode {
     #[schema(required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
+    /// The URL by which clients reach it, if they may be sent there.
+    #[schema(required = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_url: Option<String>,
+    /// Its region (--region).
+    #[schema(required = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
     /// Whether it is the node that answers.
     here: bool,
+    /// The part of their time in which its workers are busy.
+    #[schema(minimum = 0, maximum = 1)]
+    load: f32,
+    /// Whether it is about to end, and accepts no new sessions.
+    draining: bool,
+    /// Legs on which it sends streams to other relays.
+    legs: u32,
     /// Streams with a publisher on it.
     streams: usize,
 }
@@ -38,6 +53,11 @@ pub(in crate::http) async fn list(State(shared): State<Shared>, _: Administrator
         here: listed.node == *shared.directory.node(),
         node: listed.node.to_string(),
         url: listed.url,
+        public_url: listed.public_url,
+        region: listed.region,
+        load: listed.load,
+        draining: listed.is_draining,
+        legs: listed.legs,
         streams: listed.streams,
     });
     Json(listed.collect())
