@@ -10,12 +10,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::directory::Directory;
+use super::fence::has_stood_still;
 use super::store::{Link, StoreError, Watch};
 use super::view::View;
 use crate::metrics::DirectoryState;
-
-/// How much longer than asked for a pause may last before the node counts as having stood still.
-const STANDSTILL: Duration = Duration::from_secs(4);
 
 /// The pause between two attempts to begin a watch: at random, so that nodes do not all begin at the same time.
 const PAUSE: std::ops::Range<Duration> = Duration::from_millis(200)..Duration::from_millis(600);
@@ -35,9 +33,9 @@ async fn announce(directory: &Directory) {
         let began = Instant::now();
         // The sender is part of the directory.
         let _ = tokio::time::timeout(directory.timing.heartbeat, generations.changed()).await;
-        if began.elapsed() > directory.timing.heartbeat + STANDSTILL {
-            // Others may have taken streams meanwhile.
-            directory.look_at_all();
+        if has_stood_still(began, directory.timing.heartbeat, Instant::now()) {
+            // Others may have taken streams meanwhile, and what was read last does not show it.
+            directory.ask_again();
         }
     }
 }
