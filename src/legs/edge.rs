@@ -13,7 +13,8 @@ use super::failure::Failure;
 use super::node_leg::NodeLeg;
 use super::nodes::Nodes;
 use super::report::Report;
-use crate::cluster::{NodeId, placement};
+use crate::cluster::NodeId;
+use crate::metrics::PlacementReason;
 use crate::name::StreamName;
 use crate::reason::EndReason;
 use crate::session::NodeEvent;
@@ -62,10 +63,11 @@ impl Edge {
         let mut leg: Option<NodeLeg> = None;
         // Legs to the origin before the parent went away.
         let mut hops: Option<u8> = None;
+        let mut reason = PlacementReason::Viewer;
         while self.is_wanted(leg.as_ref()) {
             // 1. Find a parent.
             self.report.connects(leg.as_ref().map(|leg| leg.session));
-            let next = match self.find(hops).await {
+            let next = match self.find(hops, reason).await {
                 Ok(next) => next,
                 Err(failure) => {
                     let pause = backoff.pause(failure.retry_after(), &mut rand::rng());
@@ -85,10 +87,10 @@ impl Edge {
             // 3. Stay with it.
             match self.accompany(current).await {
                 Turn::Unwanted => break,
-                Turn::Moved => hops = None,
-                Turn::Dead(reason) => {
-                    hops = Some(current.hops());
-                    info!(stream = %self.stream, parent = %current.parent, reason = ?reason, "the leg has ended, another parent is asked");
+                Turn::Moved => (hops, reason) = (None, PlacementReason::Moved),
+                Turn::Dead(ended) => {
+                    (hops, reason) = (Some(current.hops()), PlacementReason::Parent);
+                    info!(stream = %self.stream, parent = %current.parent, reason = ?ended, "the leg has ended, another parent is asked");
                     self.avoided.insert(current.parent.clone(), Instant::now());
                     leg = None;
                 }
@@ -110,13 +112,10 @@ impl Edge {
     }
 
     /// Asks one node after the other, and returns the first leg that connects.
-    async fn find(&mut self, hops: Option<u8>) -> Result<NodeLeg, Failure> {
+    async fn find(&mut self, hops: Option<u8>, reason: PlacementReason) -> Result<NodeLeg, Failure> {
         let context = Arc::clone(&self.nodes.context);
         let directory = &context.directory;
-        let mut parents = {
-            let (view, own) = (directory.view(), directory.own(hops));
-            placement::parents(&view, &self.stream, &own, &mut rand::rng())
-        };
+        let mut parents = directory.parents(&self.stream, hops, reason);
         self.avoided.retain(|_, since| since.elapsed() < AVOIDED);
         parents.sort_by_key(|parent| self.avoided.contains_key(parent));
         let mut failed = Failure::NoParent;

@@ -125,14 +125,10 @@ label! {
     pub PlacementReason = "reason" {
         /// The first viewer came.
         Viewer = "viewer",
-        /// The node that it pulled from went away, or refused.
+        /// The leg to the node that it pulled from has ended.
         Parent = "parent",
         /// Another node has the publisher.
         Moved = "moved",
-        /// The node that it pulled from is about to end.
-        Draining = "draining",
-        /// It had come to be too many legs away from the origin.
-        Far = "far",
     }
 }
 
