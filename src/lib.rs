@@ -89,6 +89,7 @@
 //! | --- | --- |
 //! | a publisher's lost packet requested again | `rtcp/missing.rs` decides which, `rtcp/reader.rs` how soon; `rtcp/reception.rs` writes the NACK when `worker/publishing/publisher.rs` (`poll`) asks for it, on the session's timer in `worker/sessions/media.rs` |
 //! | a viewer's lost packet sent again | [`forward::OutboundTrack`] (`outbound_track/repair.rs`), called for the viewer's NACKs by [`worker::viewing`] |
+//! | another relay dialled | `node/dial.rs` begins the session with its answer, `ice/dialling.rs` checks its addresses, `worker/net/own_sockets.rs` has the socket that they are dialled from |
 //! | a client whose address changes | `demux/demultiplexer.rs` gives its checks to `ice/agent.rs`, which proves the new path and selects it; `worker/engine/datagrams.rs` (`DemuxEvent::Moved`) then moves the session's media there, and [`bwe`] halves the estimate of a viewer that has one; checks that reach another worker are handed over by `worker/engine/other_workers.rs` |
 //! | a silent viewer | `worker/engine/silence.rs` pauses and resumes it |
 //! | a keyframe requested | `forward/keyframes/gate.rs`: at most one request a second for each track |

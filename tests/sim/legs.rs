@@ -177,6 +177,19 @@ fn an_answer_that_is_forged_or_comes_from_another_address_connects_nothing() {
 }
 
 #[test]
+fn a_relay_with_another_certificate_than_its_answer_names_ends_the_leg() {
+    for setup in ["actpass", "passive"] {
+        let mut nodes = Nodes::new(2);
+        let mut broadcast = nodes.publish(0);
+        nodes.misreads = |dial| dial.negotiated.remote_fingerprint = ["AB"; 32].join(":");
+        let leg = nodes.pull(1, 0, setup);
+        nodes.run(&mut broadcast, SECOND * 2);
+        assert_eq!(end(&nodes.nodes[1], leg).map(|(reason, _)| reason), Some(EndReason::Failed), "{setup}");
+        assert!(nodes.nodes[1].handle().streams().is_empty(), "{setup}");
+    }
+}
+
+#[test]
 fn a_lost_check_and_a_lost_nomination_are_repeated() {
     for lost in [0, 1] {
         let mut nodes = Nodes::new(2);

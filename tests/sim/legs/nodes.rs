@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sluice::five_tuple::FiveTuple;
 use sluice::name::{Role, SessionId};
-use sluice::node::Create;
+use sluice::node::{Create, Dial};
 use sluice::worker::Config;
 
 use crate::broadcast::{Broadcast, MILLISECOND};
@@ -35,6 +35,8 @@ pub(crate) struct Nodes {
     /// One way.
     pub(crate) delay: Duration,
     pub(crate) passes: Passes,
+    /// Changes what a relay has read in an answer.
+    pub(crate) misreads: fn(&mut Dial),
     on_the_way: BTreeMap<(Instant, u64), Flight>,
     sent: u64,
     /// Datagrams to addresses at which there is no relay: when, and where.
@@ -59,6 +61,7 @@ impl Nodes {
             nodes,
             delay: Duration::from_millis(10),
             passes: Box::new(|_, _| true),
+            misreads: |_| {},
             on_the_way: BTreeMap::new(),
             sent: 0,
             lost: Vec::new(),
@@ -113,7 +116,8 @@ impl Nodes {
             expected: false,
         };
         let created = self.nodes[other].handle().create_at(request, now).expect("the offer is answered");
-        let dial = dial(local, role, &created.answer, candidates);
+        let mut dial = dial(local, role, &created.answer, candidates);
+        (self.misreads)(&mut dial);
         (self.nodes[node].handle().dial_at(dial, now).expect("it dials"), created.session)
     }
 
