@@ -3,6 +3,8 @@
 //! The least delay of several bins is the queue that stands: a stall of a radio link, or a viewer's process that reads
 //! late, delays some packets of a window, a queue delays all of them.
 
+use std::ops::Range;
+
 use super::bitrate::Bitrate;
 use super::time::MILLISECOND;
 
@@ -21,20 +23,15 @@ const LONGEST_WINDOW: i64 = 12;
 /// More empty bins are a silence: frames come more often.
 const SILENCE: i64 = 2;
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Bin {
-    /// Its time in units of [`BIN`].
-    at: i64,
-    /// Least delay in it that is not explained (us).
-    delay: i64,
-    octets: u32,
-    arrived: u16,
-    lost: u16,
-}
-
+/// A bin has the place of its time, in units of [`BIN`], modulo [`BINS`]. One array for each value of a bin, because
+/// each feedback adds up the values of many bins.
 #[derive(Debug)]
 pub(crate) struct Arrivals {
-    bins: [Bin; BINS],
+    octets: [u32; BINS],
+    arrived: [u16; BINS],
+    lost: [u16; BINS],
+    /// Least delay that is not explained (us), where something arrived.
+    delay: [i64; BINS],
     newest: Option<i64>,
 }
 
@@ -58,41 +55,46 @@ impl Loss {
 
 impl Arrivals {
     pub(crate) fn new() -> Self {
-        Self { bins: [Bin::default(); BINS], newest: None }
+        Self { octets: [0; BINS], arrived: [0; BINS], lost: [0; BINS], delay: [0; BINS], newest: None }
     }
 
     /// A packet arrived at `arrival` on the receiver's clock, `delay` microseconds later than is explained.
     pub(crate) fn push(&mut self, arrival: i64, delay: i64, octets: u16) {
         let at = arrival.div_euclid(BIN);
-        if self.newest.is_some_and(|newest| at + BINS as i64 <= newest) {
-            return;
+        match self.newest {
+            Some(newest) if at + BINS as i64 <= newest => return,
+            Some(newest) if at <= newest => {}
+            _ => self.begin(at),
         }
-        self.newest = Some(self.newest.map_or(at, |newest| newest.max(at)));
-        let bin = &mut self.bins[at.rem_euclid(BINS as i64) as usize];
-        if bin.at != at || bin.arrived == 0 && bin.lost == 0 {
-            *bin = Bin { at, delay: i64::MAX, ..Bin::default() };
+        let bin = place(at);
+        self.delay[bin] = if self.arrived[bin] == 0 { delay } else { self.delay[bin].min(delay) };
+        self.octets[bin] += u32::from(octets);
+        self.arrived[bin] = self.arrived[bin].saturating_add(1);
+    }
+
+    /// The bin `at` is the newest from now on; those since the last newest one are empty.
+    fn begin(&mut self, at: i64) {
+        let oldest = at - BINS as i64 + 1;
+        let first = self.newest.map_or(oldest, |newest| oldest.max(newest + 1));
+        for bin in (first..=at).map(place) {
+            (self.octets[bin], self.arrived[bin], self.lost[bin]) = (0, 0, 0);
         }
-        bin.delay = bin.delay.min(delay);
-        bin.octets += u32::from(octets);
-        bin.arrived = bin.arrived.saturating_add(1);
+        self.newest = Some(at);
     }
 
     /// A packet is missing. Nobody knows when it would have arrived; it counts in the newest bin.
     pub(crate) fn push_lost(&mut self) {
         let Some(newest) = self.newest else { return };
-        let bin = &mut self.bins[newest.rem_euclid(BINS as i64) as usize];
-        bin.lost = bin.lost.saturating_add(1);
+        let lost = &mut self.lost[place(newest)];
+        *lost = lost.saturating_add(1);
     }
 
     /// A packet that was counted as lost has arrived.
     pub(crate) fn take_loss_back(&mut self) {
         let Some(newest) = self.newest else { return };
-        for at in (0..BINS as i64).map(|back| newest - back) {
-            let bin = &mut self.bins[at.rem_euclid(BINS as i64) as usize];
-            if bin.at == at && bin.lost > 0 {
-                bin.lost -= 1;
-                return;
-            }
+        let last = (0..BINS as i64).map(|back| place(newest - back)).find(|bin| self.lost[*bin] > 0);
+        if let Some(bin) = last {
+            self.lost[bin] -= 1;
         }
     }
 
@@ -108,14 +110,16 @@ impl Arrivals {
 
     /// The window that ends `back` bins before the newest: its bins, and the least unexplained delay in it.
     fn window(&self, back: i64) -> (i64, Option<i64>) {
+        let Some(newest) = self.newest else { return (LONGEST_WINDOW, None) };
         let (mut busy, mut least) = (0, None);
         for bins in 0..LONGEST_WINDOW {
             if bins >= WINDOW && busy >= BUSY {
                 return (bins, least);
             }
-            if let Some(bin) = self.span(back + bins, 1).next().filter(|bin| bin.arrived > 0) {
+            let bin = place(newest - back - bins);
+            if self.arrived[bin] > 0 {
                 busy += 1;
-                least = Some(least.map_or(bin.delay, |least: i64| least.min(bin.delay)));
+                least = Some(least.map_or(self.delay[bin], |least: i64| least.min(self.delay[bin])));
             }
         }
         (LONGEST_WINDOW, least)
@@ -124,43 +128,54 @@ impl Arrivals {
     /// The rate received in the `bins` bins before the newest one, which is not complete. A silence at their beginning
     /// is left out: nothing was sent then.
     pub(crate) fn received(&self, bins: i64) -> Bitrate {
-        let Some(newest) = self.newest else { return Bitrate::ZERO };
-        let (mut octets, mut oldest) = (0.0, newest);
-        for bin in self.span(1, bins) {
-            octets += f64::from(bin.octets);
-            oldest = oldest.min(bin.at);
-        }
-        let silent = bins - (newest - oldest);
-        Bitrate::of(octets, if silent > SILENCE { bins - silent } else { bins } * BIN)
+        let span = self.span(1, bins);
+        let is_empty = |bin: &usize| self.arrived[*bin] == 0 && self.lost[*bin] == 0;
+        let silent = span.clone().into_iter().flatten().take_while(is_empty).count() as i64;
+        Bitrate::of(self.sum(span), if silent > SILENCE { bins - silent } else { bins } * BIN)
     }
 
     /// Whether something arrived in this many bins of the window at least.
     pub(crate) fn is_busy(&self, bins: i64, least: usize) -> bool {
-        self.span(0, bins).filter(|bin| bin.arrived > 0).take(least).count() == least
+        self.span(0, bins).into_iter().flatten().filter(|bin| self.arrived[*bin] > 0).take(least).count() == least
     }
 
     /// The largest rate of any `bins` consecutive bins.
     pub(crate) fn busiest(&self, bins: i64) -> Bitrate {
-        let rate = |back| Bitrate::of(self.span(back, bins).map(|bin| f64::from(bin.octets)).sum(), bins * BIN);
+        let rate = |back| Bitrate::of(self.sum(self.span(back, bins)), bins * BIN);
         (0..=BINS as i64 - bins).map(rate).fold(Bitrate::ZERO, Bitrate::max)
     }
 
     /// Losses of the newest `bins` bins.
     pub(crate) fn loss(&self, bins: i64) -> Loss {
-        let count =
-            |(lost, all), bin: &Bin| (lost + u32::from(bin.lost), all + u32::from(bin.lost) + u32::from(bin.arrived));
-        let (lost, packets) = self.span(0, bins).fold((0, 0), count);
+        let count = |counts: &[u16; BINS]| -> u32 {
+            self.span(0, bins).into_iter().flat_map(|bins| &counts[bins]).map(|count| u32::from(*count)).sum()
+        };
+        let (lost, arrived) = (count(&self.lost), count(&self.arrived));
+        let packets = lost + arrived;
         Loss { share: f64::from(lost) / f64::from(packets.max(1)), packets }
     }
 
-    fn span(&self, back: i64, bins: i64) -> impl Iterator<Item = &Bin> {
-        let from = self.newest.map_or(i64::MIN, |newest| newest - back);
-        (0..bins).filter_map(move |back| {
-            let at = from.checked_sub(back)?;
-            let bin = &self.bins[at.rem_euclid(BINS as i64) as usize];
-            (bin.at == at && (bin.arrived > 0 || bin.lost > 0)).then_some(bin)
-        })
+    /// The octets of these bins.
+    fn sum(&self, bins: [Range<usize>; 2]) -> f64 {
+        let octets = bins.into_iter().flat_map(|bins| &self.octets[bins]);
+        octets.map(|octets| u64::from(*octets)).sum::<u64>() as f64
     }
+
+    /// The places of the `bins` bins that end `back` bins before the newest, the oldest first, as far as they are kept.
+    fn span(&self, back: i64, bins: i64) -> [Range<usize>; 2] {
+        let bins = bins.min(BINS as i64 - back);
+        let Some(newest) = self.newest.filter(|_| bins > 0) else { return [0..0, 0..0] };
+        let (end, bins) = (place(newest - back) + 1, bins as usize);
+        match end.checked_sub(bins) {
+            Some(begin) => [begin..end, 0..0],
+            None => [BINS + end - bins..BINS, 0..end],
+        }
+    }
+}
+
+/// Where the bin of this time is.
+fn place(at: i64) -> usize {
+    at.rem_euclid(BINS as i64) as usize
 }
 
 #[cfg(test)]

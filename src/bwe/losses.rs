@@ -59,7 +59,9 @@ impl Losses {
 
     /// The rate sent in the last second.
     pub(crate) fn sent(&self, now: i64) -> Bitrate {
-        Bitrate::of(f64::from(self.last_second(now).octets), SECOND)
+        let newest = now.div_euclid(BIN);
+        let octets = |bin: &Bin| if newest - bin.at < BINS && bin.at <= newest { u64::from(bin.octets) } else { 0 };
+        Bitrate::of(self.bins.iter().map(octets).sum::<u64>() as f64, SECOND)
     }
 
     /// The share that is lost, from 0 to 1; `None` while too little is sent to tell.

@@ -45,6 +45,16 @@ impl Pacer {
             let most = rate.octets_in(free).min(FREE);
             self.budget = (self.budget + (rate * faster).octets_in(releases * EVERY)).min(most);
         }
+        self.passes()
+    }
+
+    /// Whether the next release is due. Until then [`Self::passes`] says what [`Self::may_send`] would.
+    pub(crate) fn is_due(&self, now: i64) -> bool {
+        now >= self.filled + EVERY
+    }
+
+    /// Whether a packet may be sent before the next release.
+    pub(crate) fn passes(&mut self) -> bool {
         self.is_waiting = self.budget <= 0.0;
         !self.is_waiting
     }

@@ -55,6 +55,8 @@ pub struct Viewer {
     pacer: Pacer,
     layers: Layers,
     cap: Cap,
+    /// The rate of the best step of these; each feedback is judged by it.
+    best: Option<Bitrate>,
     /// The layer that is being sent.
     sending: Option<u8>,
     /// The rate of what is being sent; of each packet it is only read.
@@ -79,6 +81,7 @@ impl Viewer {
             pacer: Pacer::new(0),
             layers: Layers::default(),
             cap: Cap::default(),
+            best: None,
             sending: None,
             current: Bitrate::ZERO,
             goal: None,
@@ -125,11 +128,17 @@ impl Viewer {
     /// Whether a packet of video or a resend may be sent now. If not, [`Self::poll_timeout`] says when to try again.
     pub fn may_send(&mut self, now: Instant) -> bool {
         let now = self.moment(now);
-        let estimate = self.estimator.estimate();
-        let rate = if self.pacer.drains(now) { estimate } else { estimate.max(self.current).min(self.current * PACED) };
         // Without a rate there is no pace: nothing of the layer has been measured.
         let is_known = self.sending.is_some() && self.current > self.layers.audio();
-        self.phase != Phase::Live || !is_known || self.pacer.may_send(rate, now)
+        if self.phase != Phase::Live || !is_known {
+            return true;
+        }
+        if !self.pacer.is_due(now) {
+            return self.pacer.passes();
+        }
+        let estimate = self.estimator.estimate();
+        let rate = if self.pacer.drains(now) { estimate } else { estimate.max(self.current).min(self.current * PACED) };
+        self.pacer.may_send(rate, now)
     }
 
     /// Transport-wide feedback came.
@@ -189,7 +198,7 @@ impl Viewer {
     pub fn set_layers(&mut self, layers: &Layers, now: Instant) {
         let now = self.time(now);
         self.layers = *layers;
-        self.decided = None;
+        self.update_best();
         self.estimator.set_unnumbered(layers.audio());
         self.settle(None, now);
     }
@@ -198,7 +207,7 @@ impl Viewer {
     pub fn set_cap(&mut self, cap: Cap, now: Instant) {
         let now = self.time(now);
         self.cap = cap;
-        self.decided = None;
+        self.update_best();
         self.settle(None, now);
     }
 
@@ -235,7 +244,9 @@ impl Viewer {
         let is_probing = !self.prober.is_idle() || self.goal.is_some_and(|goal| goal > self.estimator.estimate());
         let probe = (is_probing && self.phase == Phase::Live).then(|| self.prober.poll_timeout());
         let all = [self.estimator.poll_timeout(), probe, self.pacer.poll_timeout(), self.allocator.poll_timeout()];
-        all.into_iter().flatten().min().map(|due| time::at(self.began, due))
+        // As a number, because each serving asks for it several times.
+        let due = all.iter().fold(i64::MAX, |least, due| least.min(due.unwrap_or(i64::MAX)));
+        (due < i64::MAX).then(|| time::at(self.began, due))
     }
 
     /// Time has passed. Afterwards send what [`Self::poll_padding`] says.
@@ -342,8 +353,13 @@ impl Viewer {
 
     /// How much of what the viewer's best step costs is sent, from 0 to 1.
     fn share(&self, rate: Bitrate) -> f64 {
-        let best = self.layers.steps(self.cap).next().map_or(rate, |best| self.layers.floor(best));
-        (rate.bits() / best.bits().max(1.0)).min(1.0)
+        (rate.bits() / self.best.unwrap_or(rate).bits().max(1.0)).min(1.0)
+    }
+
+    /// There is something else to choose from.
+    fn update_best(&mut self) {
+        self.best = self.layers.steps(self.cap).next().map(|best| self.layers.floor(best));
+        self.decided = None;
     }
 
     /// What [`Self::time`] returns, converted once for all packets of a run.

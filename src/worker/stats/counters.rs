@@ -164,8 +164,11 @@ impl Counters {
     pub(crate) fn flush(&mut self) {
         let metrics = &self.metrics;
         metrics.worker_turns.inc();
-        for (count, reason) in self.drops.iter_mut().zip(DropReason::ALL) {
-            add(std::mem::take(count), &metrics.drops[*reason]);
+        // Most turns drop nothing, and there are many reasons.
+        if self.drops.iter().fold(0, |all, count| all | count) > 0 {
+            for (count, reason) in self.drops.iter_mut().zip(DropReason::ALL) {
+                add(std::mem::take(count), &metrics.drops[*reason]);
+            }
         }
         for (direction, volumes) in [(Direction::In, &mut self.received), (Direction::Out, &mut self.sent)] {
             for (medium, volume) in MEDIA.into_iter().zip(volumes) {
