@@ -7,6 +7,14 @@
 //! with its publication, the one here goes on from publisher to publisher, and a live publisher and its standby each
 //! have one. They share the packets, so a second history costs a pointer and a position (24 to 48 octets) and 320
 //! instructions a packet; opening the packet and forwarding it to ten viewers takes 53,000.
+//!
+//! Encodings of the video that no viewer here is sent are kept here all the same. Such a packet costs its publisher's
+//! worker and this one some 1,450 instructions together, a packet that one viewer is sent some 6,000, and it takes no
+//! memory of its own: eight viewers of the largest of three encodings pay 1.1 % for it. In return a viewer moves down
+//! in the turn in which its network has shown that it carries less, by frames that are here; the first encoding of a
+//! viewer is chosen by what its cached frames take; and the shares of temporal layers and the clocks of an encoding are
+//! known before it is needed. With a subscription for each encoding, all of these would wait for two inboxes or become
+//! messages of the publisher's worker.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
