@@ -62,8 +62,8 @@ pub(crate) fn endpoint(text: &str) -> Result<String, String> {
     }
 }
 
-/// Decides whether a client may connect to an address to which the host of a URL has led.
-pub(crate) type Admits = Arc<dyn Fn(&str, IpAddr) -> bool + Send + Sync>;
+/// Decides whether a client may connect to an address to which a URL has led.
+pub(crate) type Admits = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 /// Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
@@ -110,7 +110,7 @@ pub enum HttpClientError {
     /// Its address may not be used.
     #[error(
         "{url} leads to an address of this machine, of its link or of its cloud, which is not used: if that is meant, list \
-         its network or name in --leg-allow"
+         its network in --leg-allow"
     )]
     NotAllowed {
         /// The URL of the request.
@@ -262,10 +262,9 @@ impl Resolver for Checked {
         config: &ureq::config::Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
         let mut admitted = self.inner.empty();
         for address in &self.inner.resolve(uri, config, timeout)? {
-            if (self.admits)(host, address.ip()) {
+            if (self.admits)(address.ip()) {
                 admitted.push(*address);
             }
         }
@@ -445,14 +444,14 @@ pub(crate) mod tests {
 
     #[test]
     fn an_address_that_is_not_admitted_is_not_connected_to_not_even_by_a_redirect() {
-        let headers = "location: http://localhost:1/session\r\n";
+        let headers = "location: http://[::1]:1/session\r\n";
         let (origin, requests) = serve(vec![response("307 Temporary Redirect", headers, "")]);
-        let client = |admits: fn(&str, IpAddr) -> bool| HttpClient::reaching(None, None, Arc::new(admits));
-        let error = client(|_, _| false).post(&format!("{origin}/whip/cam"), "").unwrap_err();
+        let client = |admits: fn(IpAddr) -> bool| HttpClient::reaching(None, None, Arc::new(admits));
+        let error = client(|_| false).post(&format!("{origin}/whip/cam"), "").unwrap_err();
         assert!(matches!(error, HttpClientError::NotAllowed { .. }), "{error}");
-        let error = client(|host, _| host == "127.0.0.1").post(&format!("{origin}/whip/cam"), "").unwrap_err();
+        let error = client(|address| address.is_ipv4()).post(&format!("{origin}/whip/cam"), "").unwrap_err();
         let HttpClientError::NotAllowed { url } = error else { panic!("{error}") };
-        assert!(url.starts_with("http://localhost:1/"), "{url}");
+        assert!(url.starts_with("http://[::1]:1/"), "{url}");
         assert_eq!(requests.join().unwrap().len(), 1);
     }
 

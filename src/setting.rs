@@ -2,6 +2,7 @@
 //! flags, their environment variables and its section of the TOML file; `config` gathers them.
 
 mod network;
+mod special;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
@@ -9,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 pub(crate) use network::Network;
+pub(crate) use special::is_special;
 
 /// Maximum octets of a file that a setting names.
 const LARGEST_FILE: u64 = 1024 * 1024;

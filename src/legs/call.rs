@@ -13,6 +13,7 @@ use crate::name::{Role, SessionId};
 use crate::node::Dial;
 use crate::reason::EndReason;
 use crate::sdp::{AnswerError, OwnOffer};
+use crate::setting::Network;
 
 /// A leg whose session has begun here. Dropping it ends the session on the other server.
 pub(super) struct Call {
@@ -41,13 +42,13 @@ impl Call {
                 (Role::Viewer, formats, offer.ok_or(Failure::Answer(AnswerError::NothingAccepted))?)
             }
         };
-        let host = configured.url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned());
         let allowed = config.allowed.clone();
-        let admits = move |host: &str, address| allowed.admits(Some(host), address);
+        let admits = move |address| Network::admit(&allowed, address);
         let client = HttpClient::reaching(token.as_deref(), config.authorities.as_ref(), Arc::new(admits));
         let remote = Remote::post(client, configured.url.to_string(), offer.text()).await?;
         let answered = offer.read_answer(remote.answer())?;
-        let candidates = config.allowed.candidates(host.as_deref(), &answered.candidates);
+        let admitted = answered.candidates.iter().filter(|address| Network::admit(&config.allowed, address.ip()));
+        let candidates: Vec<_> = admitted.copied().collect();
         if candidates.is_empty() {
             let first = answered.candidates.first();
             return Err(first.map_or(Failure::NoAddress, |first| Failure::NotAllowed(first.ip().to_string())));
@@ -58,7 +59,7 @@ impl Call {
             local: credentials,
             negotiated: answered.negotiated,
             candidates,
-            remote: host.unwrap_or_default(),
+            remote: configured.url.host_str().unwrap_or_default().to_owned(),
             is_carried: false,
         })?;
         Ok(Self { session, formats, remote })

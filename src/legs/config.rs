@@ -3,17 +3,17 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::allowed::Allowed;
 use super::configured::Configured;
 use crate::client::Authorities;
+use crate::setting::Network;
 
 /// The configuration of legs.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// What to pull and to push.
     pub configured: Vec<Configured>,
-    /// Addresses that are used besides ordinary ones.
-    pub allowed: Allowed,
+    /// Networks whose addresses are used although they are loopback, link-local, multicast or metadata addresses.
+    pub allowed: Vec<Network>,
     /// The authorities of the servers' certificates, if not the public ones.
     pub authorities: Option<Authorities>,
     /// How long a pull on demand goes on after the last viewer.
@@ -28,7 +28,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             configured: Vec::new(),
-            allowed: Allowed::default(),
+            allowed: Vec::new(),
             authorities: None,
             idle: Duration::from_secs(30),
             pauses: Duration::from_millis(250)..=Duration::from_secs(15),

@@ -8,7 +8,6 @@
 //! machine's, its link's or its cloud's is used only if the operator lists it; and a leg that does not run says why, in the
 //! log, in `/api/legs` and in the metrics.
 
-mod allowed;
 mod backoff;
 mod call;
 mod config;

@@ -1,9 +1,9 @@
 //! The settings of legs.
 
-use super::allowed::{Allowed, Entry};
 use super::config::Config;
 use super::configured::Configured;
 use crate::client::Authorities;
+use crate::setting::Network;
 
 /// The section `[legs]`.
 #[derive(Debug, clap::Args)]
@@ -21,10 +21,10 @@ pub(crate) struct Settings {
     #[arg(long, env = "SLUICE_PUSH", value_name = "NAME=URL", value_parser = Configured::push, value_delimiter = ',')]
     push: Vec<Configured>,
 
-    /// Networks and names of servers that pulls and pushes may use although their addresses are loopback, link-local,
-    /// multicast or metadata addresses. If unset, none
-    #[arg(long, env = "SLUICE_LEG_ALLOW", value_name = "NET_OR_NAME[,...]", value_delimiter = ',')]
-    leg_allow: Vec<Entry>,
+    /// Networks whose addresses pulls and pushes may use although they are loopback, link-local, multicast or metadata
+    /// addresses, such as 127.0.0.1. If unset, none
+    #[arg(long, env = "SLUICE_LEG_ALLOW", value_name = "CIDR[,CIDR]", value_delimiter = ',')]
+    leg_allow: Vec<Network>,
 
     /// PEM file with the certificates of the authorities that the servers of pulls and pushes are verified with; if unset,
     /// the public ones
@@ -36,6 +36,6 @@ impl From<Settings> for Config {
     fn from(settings: Settings) -> Self {
         let Settings { pull, push, leg_allow, leg_ca } = settings;
         let configured = pull.into_iter().chain(push).collect();
-        Self { configured, allowed: Allowed(leg_allow), authorities: leg_ca, ..Self::default() }
+        Self { configured, allowed: leg_allow, authorities: leg_ca, ..Self::default() }
     }
 }

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use super::special::is_special;
+
 /// A network, such as `10.0.0.0/8` or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(IpNet);
@@ -32,6 +34,11 @@ impl FromStr for Network {
 }
 
 impl Network {
+    /// Whether an address that text from outside names may be used: one of these networks has it, or it is no special one.
+    pub(crate) fn admit(networks: &[Self], address: IpAddr) -> bool {
+        Self::any_has(networks, address) || !is_special(address)
+    }
+
     /// Whether one of these networks has this address.
     pub(crate) fn any_has(networks: &[Self], address: IpAddr) -> bool {
         networks.iter().any(|network| network.0.contains(&address.to_canonical()))

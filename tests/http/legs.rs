@@ -59,7 +59,7 @@ fn pull(url: &str) -> Configured {
 fn pulling(configured: Configured, change: impl FnOnce(&mut Config)) -> Relay {
     Relay::with(|config| {
         config.legs.configured = vec![configured];
-        config.legs.allowed = "127.0.0.0/8".parse().unwrap();
+        config.legs.allowed = vec!["127.0.0.0/8".parse().unwrap()];
         config.legs.pauses = Duration::from_millis(10)..=Duration::from_millis(40);
         change(config);
     })
@@ -106,8 +106,9 @@ fn a_pull_that_is_refused_says_why_and_goes_on_trying() {
 #[test]
 fn a_server_of_this_machine_is_asked_only_if_it_is_listed_also_behind_a_redirect() {
     let (origin, requests) = server(response("404 Not Found", "", ""));
-    let relay =
-        pulling(pull(&format!("{origin}/whep/cam")), |config| config.legs.allowed = "10.0.0.0/8".parse().unwrap());
+    let relay = pulling(pull(&format!("{origin}/whep/cam")), |config| {
+        config.legs.allowed = vec!["10.0.0.0/8".parse().unwrap()]
+    });
     until("it is refused", || failures(&relay, "address") >= 2.0);
     assert!(leg(&relay)["failure"].as_str().unwrap().contains("--leg-allow"));
     let port = origin.rsplit(':').next().unwrap();
@@ -122,7 +123,7 @@ fn a_server_of_this_machine_is_asked_only_if_it_is_listed_also_behind_a_redirect
 fn a_candidate_of_this_machine_is_not_dialled_unless_it_is_listed() {
     let parent = Relay::start();
     let url = parent.url("/whep/cam").replace("127.0.0.1", "localhost");
-    let relay = pulling(pull(&url), |config| config.legs.allowed = "10.0.0.0/8".parse().unwrap());
+    let relay = pulling(pull(&url), |config| config.legs.allowed = vec!["10.0.0.0/8".parse().unwrap()]);
     until("the server is not asked", || failures(&relay, "address") >= 1.0);
     assert_eq!(metric(&parent, "sluice_session_setup_seconds_count{phase=\"answer\"}"), Some(0.0));
 }

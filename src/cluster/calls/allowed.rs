@@ -1,18 +1,10 @@
 //! Which addresses a node calls: the URL of a node comes from the directory, and whoever can write there must not make
 //! nodes send requests to this machine itself, or to the server of its cloud that hands out credentials.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
-use crate::setting::Network;
-
-/// Addresses at which clouds serve credentials of a machine, besides link-local ones.
-const METADATA: [IpAddr; 4] = [
-    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
-    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
-    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
-];
+use crate::setting::{Network, is_special};
 
 /// The networks and names of nodes; empty for every address but those of this machine, of its link and of metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,7 +45,7 @@ impl Allowed {
 
     /// Whether media may go to an address that a node has named: the list need not have it unless it is a special one.
     pub(super) fn admits_media(&self, address: IpAddr) -> bool {
-        Network::any_has(&self.networks, address) || !is_special(address)
+        Network::admit(&self.networks, address)
     }
 
     fn admits(&self, address: IpAddr, is_named: bool) -> bool {
@@ -101,26 +93,6 @@ impl FromStr for Entry {
             }
         }
     }
-}
-
-/// Whether an address is this machine's own, of its link, of no single machine, or one of metadata.
-fn is_special(address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    let is_of_link = match address {
-        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast() || v4.octets()[0] == 0,
-        IpAddr::V6(v6) => match translated(v6) {
-            Some(v4) => is_special(v4.into()),
-            None => v6.is_unicast_link_local(),
-        },
-    };
-    let is_no_host = address.is_loopback() || address.is_unspecified() || address.is_multicast();
-    is_no_host || is_of_link || METADATA.contains(&address)
-}
-
-/// The IPv4 address that an IPv6 network translates this one to (RFC 6052 2.1).
-fn translated(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = address.segments() else { return None };
-    Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
 }
 
 #[cfg(test)]
