@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
 
+mod black_hole;
 mod cases;
 mod late_writes;
 #[path = "../support/nats_server.rs"]
@@ -14,3 +15,4 @@ mod node;
 mod refused;
 mod restarts;
 mod servers;
+mod storm;

@@ -3,6 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use nkeys::KeyPair;
+use serde_json::{Value, json};
 use sluice::cluster::{Claimed, Nats, NatsConfig, Store, StoreError};
 use sluice::metrics::DirectoryState;
 
@@ -42,6 +46,79 @@ fn a_wrong_password_is_refused_and_the_right_one_is_taken_without_a_restart() {
     assert_eq!(node.claim(&publication("cam", 1)), Err(StoreError::Unreachable));
     write(&server, "credentials", "node:right\n");
     node.until_state(DirectoryState::Connected);
+    assert!(matches!(node.claim(&publication("cam", 1)), Ok(Claimed::Won { .. })));
+}
+
+#[test]
+fn a_password_that_is_changed_while_nodes_run_is_taken_from_the_file() {
+    let user = |password: &str| format!("authorization {{ user: node, password: {password} }}");
+    let server = NatsServer::start(&user("first"));
+    let file = write(&server, "credentials", "node:first\n");
+    let node = Node::connected("a", store(&server, |config| config.credentials = Some(file)));
+    assert!(matches!(node.claim(&publication("cam", 1)), Ok(Claimed::Won { .. })));
+    write(&server, "more.conf", &user("second"));
+    // It reads its configuration again, and ends connections that it does not accept any more.
+    server.signal("HUP");
+    node.until_state(DirectoryState::Unreachable);
+    write(&server, "credentials", "node:second\n");
+    node.until_state(DirectoryState::Connected);
+    assert!(matches!(node.claim(&publication("other", 1)), Ok(Claimed::Won { .. })));
+}
+
+#[test]
+fn an_nkey_is_taken_and_another_one_is_not() {
+    let (own, other) = (KeyPair::new_user(), KeyPair::new_user());
+    let server = NatsServer::start(&format!("authorization {{ users: [ {{ nkey: {} }} ] }}", own.public_key()));
+    let with = |name: &str, key: &KeyPair| {
+        let file = write(&server, name, &key.seed().unwrap());
+        store(&server, |config| config.credentials = Some(file))
+    };
+    let node = Node::connected("a", with("own", &own));
+    assert!(matches!(node.claim(&publication("cam", 1)), Ok(Claimed::Won { .. })));
+    Node::start("b", with("other", &other)).until_state(DirectoryState::Unreachable);
+}
+
+/// A JSON Web Token as NATS signs them: `claims` are those of its kind.
+fn signed(issuer: &KeyPair, subject: &KeyPair, kind: &str, claims: Value) -> String {
+    let mut nats = json!({ "type": kind, "version": 2 });
+    let of_kind = claims.as_object().unwrap().clone();
+    nats.as_object_mut().unwrap().extend(of_kind);
+    let (iss, sub) = (issuer.public_key(), subject.public_key());
+    let claims = json!({ "jti": kind, "iat": 1_700_000_000, "iss": iss, "sub": sub, "name": kind, "nats": nats });
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let text = format!("{}.{}", part(&json!({ "typ": "JWT", "alg": "ed25519-nkey" })), part(&claims));
+    let signature = URL_SAFE_NO_PAD.encode(issuer.sign(text.as_bytes()).unwrap());
+    format!("{text}.{signature}")
+}
+
+#[test]
+fn the_credentials_of_a_signed_user_are_taken() {
+    let (operator, account, user) = (KeyPair::new_operator(), KeyPair::new_account(), KeyPair::new_user());
+    let system = KeyPair::new_account();
+    let plain = json!({ "subs": -1, "conn": -1, "leaf": -1, "imports": -1, "exports": -1, "data": -1, "payload": -1,
+        "wildcards": true });
+    let mut unlimited = plain.clone();
+    for of_jetstream in ["mem_storage", "disk_storage", "streams", "consumer"] {
+        unlimited[of_jetstream] = json!(-1);
+    }
+    let of_operator = signed(&operator, &operator, "operator", json!({}));
+    let of_account = signed(&operator, &account, "account", json!({ "limits": unlimited }));
+    // JetStream keeps nothing of its own there, and does not start without it.
+    let of_system = signed(&operator, &system, "account", json!({ "limits": plain }));
+    let of_user = signed(&account, &user, "user", json!({ "subs": -1, "data": -1, "payload": -1 }));
+    let server = NatsServer::start(&format!(
+        "operator: \"{of_operator}\"\nsystem_account: {1}\nresolver: MEMORY\n\
+         resolver_preload: {{ {0}: \"{of_account}\", {1}: \"{of_system}\" }}",
+        account.public_key(),
+        system.public_key()
+    ));
+    let credentials = format!(
+        "-----BEGIN NATS USER JWT-----\n{of_user}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+        user.seed().unwrap()
+    );
+    let file = write(&server, "node.creds", &credentials);
+    let node = Node::connected("a", store(&server, |config| config.credentials = Some(file)));
     assert!(matches!(node.claim(&publication("cam", 1)), Ok(Claimed::Won { .. })));
 }
 

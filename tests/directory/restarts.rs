@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sluice::cluster::Claimed;
+use sluice::cluster::{Claimed, Timing};
 use sluice::metrics::DirectoryState;
 
 use super::nats_server::NatsServer;
@@ -127,4 +127,43 @@ fn servers_that_start_after_the_nodes_are_followed() {
     // The bucket is made after the second answer that there is none.
     assert!(began.elapsed() < back() * 2, "{:?}", began.elapsed());
     assert!(matches!(a.claim(&publication("cam", 1)), Ok(Claimed::Won { .. })));
+}
+
+#[test]
+fn nobody_is_declared_dead_while_the_leader_of_three_servers_stands_still_for_8_s() {
+    let servers = NatsServer::start_three();
+    let node = |name: &str| Node::with(name, store(&servers, name), Timing::default());
+    let (a, b) = (node("a"), node("b"));
+    for node in [&a, &b] {
+        node.until_state(DirectoryState::Connected);
+    }
+    a.claim(&publication("cam", 1)).unwrap();
+    b.until_origin("cam", Some(("a", true)));
+    until("both live", || a.nodes() == ["a", "b"] && b.nodes() == ["a", "b"]);
+    let mut leader = None;
+    with_jetstream(&servers[0].url(), async |jetstream| {
+        let info = jetstream.get_stream("KV_sluice").await.unwrap().cached_info().clone();
+        leader = info.cluster.and_then(|cluster| cluster.leader);
+    });
+    let leader = leader.unwrap();
+    let leader = servers.iter().find(|server| server.name().as_deref() == Some(&leader)).unwrap();
+    leader.signal("STOP");
+    let began = Instant::now();
+    let mut is_stopped = true;
+    // Longer than a lease after the standstill.
+    while began.elapsed() < Duration::from_secs(26) {
+        if is_stopped && began.elapsed() > Duration::from_secs(8) {
+            leader.signal("CONT");
+            is_stopped = false;
+        }
+        for node in [&a, &b] {
+            assert_eq!(node.nodes(), ["a", "b"], "{:?}", began.elapsed());
+            assert_eq!(node.origin("cam"), Some(("a".to_owned(), true)), "{:?}", began.elapsed());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for node in [&a, &b] {
+        node.until_state(DirectoryState::Connected);
+    }
+    assert!(matches!(b.claim(&publication("other", 1)), Ok(Claimed::Won { .. })));
 }

@@ -82,6 +82,12 @@ impl NatsServer {
         format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
+    /// Its name, if it is one of a cluster.
+    pub(crate) fn name(&self) -> Option<String> {
+        let configuration = fs::read_to_string(self.files.join("more.conf")).ok()?;
+        Some(configuration.lines().next()?.strip_prefix("server_name: ")?.to_owned())
+    }
+
     pub(crate) fn files(&self) -> &Path {
         &self.files
     }

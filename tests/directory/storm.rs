@@ -1,0 +1,48 @@
+//! Many nodes at once.
+
+use std::time::{Duration, Instant};
+
+use sluice::cluster::Timing;
+use sluice::metrics::DirectoryState;
+
+use super::node::{Node, until};
+use super::servers::{start, store};
+
+/// The nodes of the cluster.
+const NODES: usize = 200;
+
+#[test]
+#[ignore = "takes a minute of both cores"]
+fn two_hundred_nodes_are_back_in_step_30_s_after_their_server_starts_again() {
+    let mut servers = start();
+    let start = |number: usize| {
+        let name = format!("n{number}");
+        Node::with(&name, store(&servers, &name), Timing::default())
+    };
+    let began = Instant::now();
+    let nodes: Vec<_> = (0..NODES).map(start).collect();
+    let is_in_step = |node: &Node| node.directory.state() == DirectoryState::Connected && node.nodes().len() == NODES;
+    until_all("every node knows all others", || nodes.iter().all(is_in_step));
+    let first = began.elapsed();
+    servers.iter_mut().for_each(super::nats_server::NatsServer::kill);
+    until_all("every node notices it", || nodes.iter().all(|node| node.directory.state() != DirectoryState::Connected));
+    assert!(nodes.iter().all(|node| node.nodes().len() == NODES), "nobody is declared dead");
+    servers.iter_mut().for_each(super::nats_server::NatsServer::start_again);
+    let began = Instant::now();
+    until_all("every node is back in step", || nodes.iter().all(is_in_step));
+    let back = began.elapsed();
+    #[expect(clippy::print_stdout, reason = "the times are what it is run for")]
+    let print =
+        || println!("{NODES} nodes: {first:.1?} from the first start, {back:.1?} after the start of their servers");
+    print();
+    assert!(back < Duration::from_secs(30), "{back:?}");
+}
+
+/// As `until`, with more patience.
+fn until_all(what: &str, is_true: impl Fn() -> bool) {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(60) && !is_true() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    until(what, is_true);
+}
