@@ -16,6 +16,7 @@ mod follow;
 mod holder;
 mod issue;
 mod jwt;
+mod passed;
 mod pattern;
 mod revocations;
 mod rules;
@@ -38,6 +39,7 @@ pub(crate) use holder::Holder;
 pub use issue::Issue;
 pub(crate) use jwt::{SharedSecrets, is_of_kind};
 pub use jwt::{SharedSecretsError, SignError};
+pub(crate) use passed::PassedGrant;
 pub use revocations::RevocationsError;
 pub(crate) use revocations::{Revocation, Revocations, Revoked};
 pub(crate) use scope::Action;
@@ -84,6 +86,11 @@ impl Grant {
     /// What the session may use.
     pub(crate) fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// The grant for another node.
+    pub(crate) fn pass(&self) -> PassedGrant {
+        PassedGrant::new(self.credential(), self.holder.as_deref(), self.limits)
     }
 }
 
@@ -265,6 +272,16 @@ impl Access {
             None if holder.is_none() => Err(Denied::NoToken),
             None => Err(Denied::NotAllowed),
         }
+    }
+
+    /// The grant that another node has passed, for this action and stream.
+    ///
+    /// # Errors
+    /// [`Denied`] if it is revoked here or cannot be read.
+    pub(crate) fn accept(&self, passed: PassedGrant, action: Action, stream: &StreamName) -> Result<Grant, Denied> {
+        let limits = passed.limits();
+        let holder = passed.into_holder(action)?.map(|holder| self.unrevoked(holder)).transpose()?;
+        Ok(Grant { stream: stream.clone(), holder, limits })
     }
 
     /// The permission to list and end every session.

@@ -44,6 +44,9 @@ pub(crate) enum Denied {
         "this is for the nodes of the cluster: it needs a token for this node, method and path, signed by --cluster-secret"
     )]
     NotANode,
+    /// The ticket in the URL does not count.
+    #[error("this URL has expired, or is for another node: ask again at the address that the stream was found at")]
+    NoTicket,
     /// No token allows this.
     #[error("no client may do this: the operator of the relay must set admin-token")]
     NoAdmin,

@@ -8,6 +8,7 @@ mod client;
 mod config;
 mod node_tag;
 mod stream_state;
+mod ticket;
 mod token;
 
 use std::collections::HashMap;
@@ -31,7 +32,7 @@ pub(crate) use stream_state::StreamState;
 
 use super::directory::Directory;
 use super::node_id::NodeId;
-use crate::auth::SharedSecrets;
+use crate::auth::{Action, PassedGrant, SharedSecrets};
 use crate::name::StreamName;
 use allowed::NotAllowed;
 use client::{Client, client};
@@ -143,6 +144,18 @@ impl Calls {
     pub(crate) fn verify(&self, token: &str, method: &Method, path: &str) -> Option<NodeId> {
         let purpose = Purpose { audience: self.directory.node(), method, path };
         token::verify(&self.secrets, token, purpose, SystemTime::now())
+    }
+
+    /// A ticket that passes a grant to another node, for 30 s, to do this to this stream there.
+    pub(crate) fn ticket(&self, node: &NodeId, action: Action, stream: &StreamName, grant: PassedGrant) -> String {
+        let purpose = ticket::Purpose { audience: node, action, stream };
+        ticket::sign(&self.secrets, purpose, grant, SystemTime::now())
+    }
+
+    /// The grant of a ticket; `None` if the ticket is not valid, not for this node, or for something else.
+    pub(crate) fn open_ticket(&self, ticket: &str, action: Action, stream: &StreamName) -> Option<PassedGrant> {
+        let purpose = ticket::Purpose { audience: self.directory.node(), action, stream };
+        ticket::verify(&self.secrets, ticket, purpose, SystemTime::now())
     }
 
     /// Whether a token calls itself that of a node.

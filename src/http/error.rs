@@ -221,6 +221,7 @@ impl From<Denied> for Problem {
             | Denied::Expired
             | Denied::NotYetValid
             | Denied::NotANode
+            | Denied::NoTicket
             | Denied::WrongClaims => Self::Unauthorized(denied),
             Denied::NotAllowed | Denied::NoAdmin => Self::Forbidden(denied),
             Denied::Undecided | Denied::SlowedDown => Self::Later { denied, retry_after: UNDECIDED_RETRY },

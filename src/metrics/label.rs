@@ -327,6 +327,8 @@ label! {
         NoAdmin = "no_admin",
         /// Its token is not that of a node for this request.
         NotANode = "not_a_node",
+        /// It has come from another node with a ticket that does not count.
+        NoTicket = "no_ticket",
         /// The webhook did not decide.
         Undecided = "undecided",
         /// Its address has sent too many unknown tokens.

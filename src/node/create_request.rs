@@ -147,6 +147,11 @@ pub(super) const RETRY_AFTER: Duration = Duration::from_secs(2);
 pub(crate) const FULL_RETRY: Duration = Duration::from_secs(10);
 
 impl CreateError {
+    /// Whether another node may have room for the session.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Self::TooManySessions { .. } | Self::Full { .. } | Self::Draining { .. })
+    }
+
     /// The metric's label, if the relay has no room.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         match self {

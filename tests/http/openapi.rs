@@ -25,9 +25,11 @@ const NOBODY: &str = "/session/AAAAAAAAAAAAAAAAAAAAAA";
 const CREDENTIALS: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n";
 
 /// What HTTP alone cannot cause: two encoders that take a stream over from each other, a worker that is thousands of
-/// messages behind, tens of thousands of event streams, and 10,000 revocations. Their documents are made by the same
-/// function as all others.
-const OUT_OF_REACH: [(&str, &str, u16); 7] = [
+/// messages behind, tens of thousands of event streams, 10,000 revocations, and a second node of a cluster. Their
+/// documents are made by the same function as all others.
+const OUT_OF_REACH: [(&str, &str, u16); 9] = [
+    ("post", "/whip/{stream}", 307),
+    ("post", "/whep/{stream}", 307),
     ("post", "/api/revocations", 409),
     ("post", "/whip/{stream}", 409),
     ("patch", "/session/{id}", 503),

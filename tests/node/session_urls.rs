@@ -5,9 +5,10 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde_json::{Value, json};
+use ureq::Agent;
 use ureq::http::{HeaderMap, Request};
 
-use crate::binary::{PATIENCE, Running, agent, sluice};
+use crate::binary::{OFFER, PATIENCE, Running, sluice};
 use crate::cluster::{Published, state, until};
 use crate::nats_server::NatsServer;
 use crate::node_token::{CLUSTER_SECRET, node_token};
@@ -37,7 +38,8 @@ const TOKENS: [&str; 6] = ["--publish-token", "publish", "--watch-token", "watch
 fn node(server: &NatsServer, arguments: &[&str]) -> Running {
     let (address, nats) = (address(), server.url());
     let url = format!("http://{address}");
-    let own = ["--http", &address, "--media", "127.0.0.1:0", "--cluster", &nats, "--node-url", &url];
+    let own =
+        ["--http", &address, "--media", "127.0.0.1:0", "--cluster", &nats, "--node-url", &url, "--public-url", &url];
     let shared = ["--cluster-secret", CLUSTER_SECRET, "--cluster-allow", "127.0.0.0/8"];
     let node = Running::start(&mut sluice(&[&own[..], &shared, arguments].concat()));
     until("it is connected", || state(&node) == "connected");
@@ -69,7 +71,9 @@ fn send(node: &Running, method: &str, path: &str, headers: &[(&str, &str)], body
         request = request.header(*name, *value);
     }
     let request = request.body(body.to_owned()).unwrap();
-    let agent = agent();
+    // Redirects are what tests look at.
+    let agent = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).max_redirects(0);
+    let agent = agent.max_redirects_will_error(false).build().new_agent();
     let mut response = agent.run(agent.configure_request(request).allow_non_standard_methods(true).build()).unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     Reply { status, headers, body: response.body_mut().read_to_string().unwrap() }
@@ -261,4 +265,69 @@ fn a_node_gives_a_stream_to_32_other_nodes_and_not_to_one_from_which_it_has_it()
     };
     assert_eq!((end("n1"), end("b")), (404, 200));
     until("there is a place again", || leg(&a, &own, "late", "cam").status == 201);
+}
+
+/// The path and query of a redirect to `node`.
+fn redirected(reply: &Reply, node: &Running) -> String {
+    assert_eq!(reply.status, 307, "{}", reply.body);
+    assert_eq!(reply.header("cache-control"), "no-store");
+    reply.header("location").strip_prefix(&node.origin).unwrap().to_owned()
+}
+
+#[test]
+fn a_full_node_sends_clients_to_another_one_with_a_ticket_in_the_place_of_their_token() {
+    let server = NatsServer::start("");
+    let (a, b) = (node(&server, &[&TOKENS[..], &["--max-sessions", "1"]].concat()), node(&server, &TOKENS));
+    until("both know two nodes", || names(&a).len() == 2 && names(&b).len() == 2);
+    let name_b = names(&b)[0].clone();
+    assert_eq!(send(&a, "POST", "/whep/cam", &[SDP], WATCH_OFFER).status, 401);
+    watch(&a);
+    assert_eq!(send(&a, "POST", "/whep/cam", &[SDP], WATCH_OFFER).status, 401, "a client without a token goes nowhere");
+
+    let path = redirected(&send(&a, "POST", "/whep/cam", &[SDP, WATCH], WATCH_OFFER), &b);
+    // Browsers drop Authorization on the way, FFmpeg and GStreamer keep it.
+    for kept in [&[SDP][..], &[SDP, WATCH], &[SDP, ("authorization", "Bearer other")]] {
+        let created = send(&b, "POST", &path, kept, WATCH_OFFER);
+        assert_eq!(created.status, 201, "{}", created.body);
+        let session = created.header("location");
+        assert!(!session.contains("ticket"), "{session}");
+        assert_eq!(send(&b, "GET", session, &[WATCH], "").status, 204, "it belongs to the token's holder");
+        assert_eq!(send(&b, "GET", session, &[], "").status, 401);
+    }
+    let publish = ("authorization", "Bearer publish");
+    let to_publish = redirected(&send(&a, "POST", "/whip/new?standby=1", &[SDP, publish], OFFER), &b);
+    assert!(to_publish.ends_with("&standby=1"), "{to_publish}");
+    assert_eq!(send(&b, "POST", &to_publish, &[SDP], OFFER).status, 201);
+
+    // It is for one thing: this action, this stream, this node, and it is no token.
+    let ticket = path.split_once("ticket=").unwrap().1;
+    for (node, endpoint, offer) in
+        [(&b, "/whep/other", WATCH_OFFER), (&b, "/whip/cam", OFFER), (&a, "/whep/cam", WATCH_OFFER)]
+    {
+        let refused = send(node, "POST", &format!("{endpoint}?ticket={ticket}"), &[SDP], offer);
+        assert_eq!(refused.status, 401, "{endpoint}: {}", refused.body);
+    }
+    let bearer = format!("Bearer {ticket}");
+    assert_eq!(send(&b, "POST", "/whep/cam", &[SDP, ("authorization", &bearer)], WATCH_OFFER).status, 401);
+    assert_eq!(send(&b, "GET", "/node/v1/streams/cam", &[("authorization", &bearer)], "").status, 401);
+    let made = |audience: &str, changes: &Value| {
+        let mut claims =
+            json!({"typ": "sluice-ticket+jwt", "action": "watch", "stream": "cam", "grant": {"credential": ""}});
+        claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        node_token("a", audience, ("POST", "/"), &claims).replace("Bearer ", "/whep/cam?ticket=")
+    };
+    assert_eq!(send(&b, "POST", &made(&name_b, &json!({})), &[SDP], WATCH_OFFER).status, 201);
+    for wrong in [
+        json!({"age": 31}),
+        json!({"typ": "sluice-node+jwt"}),
+        json!({"secret": "another secret with more than 32 characters"}),
+        json!({"action": "admin"}),
+        json!({"grant": {"credential": "x"}}),
+        json!({"grant": {}}),
+    ] {
+        assert_eq!(send(&b, "POST", &made(&name_b, &wrong), &[SDP], WATCH_OFFER).status, 401, "{wrong}");
+    }
+    // A client that was sent here is not sent on, so no two full nodes send it back and forth.
+    let sent_here = send(&a, "POST", &made(&names(&a)[0], &json!({})), &[SDP], WATCH_OFFER);
+    assert_eq!(sent_here.status, 503, "{}", sent_here.body);
 }

@@ -17,6 +17,7 @@ use crate::http::error::Problem;
 use crate::http::guard::from_node::FromNode;
 use crate::http::ice_servers;
 use crate::http::media_types::{ACCEPT_PATCH, FRAGMENT, OFFER_LIMIT, SDP, entity_tag, options};
+use crate::http::nodes::redirect::{self, TICKET};
 use crate::http::openapi::refusals::{
     Conflict, Forbidden, ForeignPage, Malformed, NotAcceptable, TooLarge, TooMany, TooSlow, Unauthorized, Unavailable,
     Unsupported, WrongType,
@@ -76,6 +77,13 @@ impl FromRequest<Shared> for PostedOffer {
 ))]
 struct Answered(#[to_schema] SdpAnswer);
 
+/// This node of a cluster is full: another one, which has a URL of its own for clients (--public-url), takes the offer.
+#[derive(IntoResponses)]
+#[response(status = 307, headers(
+    ("Location" = String, description = "Where to post the offer within 30 s, without a token."),
+))]
+struct Elsewhere;
+
 /// Publishes a stream (RFC 9725 4.2)
 #[utoipa::path(
     post,
@@ -88,8 +96,8 @@ struct Answered(#[to_schema] SdpAnswer);
         ("standby" = inline(Option<Standby>), Query, description = "1 for an encoder that takes over when the publisher falls silent."),
     ),
     request_body(content = inline(SdpOffer), content_type = "application/sdp", description = "An SDP offer."),
-    responses(Answered, Malformed, Unauthorized, Forbidden, NotAcceptable, TooSlow, Conflict, TooLarge, WrongType, Unsupported,
-        TooMany, Unavailable),
+    responses(Answered, Elsewhere, Malformed, Unauthorized, Forbidden, NotAcceptable, TooSlow, Conflict, TooLarge, WrongType,
+        Unsupported, TooMany, Unavailable),
 )]
 pub(in crate::http) async fn publish(offer: PostedOffer) -> Result<Response, Problem> {
     create(offer, Role::Publisher).await
@@ -106,8 +114,8 @@ pub(in crate::http) async fn publish(offer: PostedOffer) -> Result<Response, Pro
     security((), ("watch" = [])),
     params(StreamPath),
     request_body(content = inline(SdpOffer), content_type = "application/sdp", description = "An SDP offer."),
-    responses(Answered, Malformed, Unauthorized, Forbidden, NotAcceptable, TooSlow, Conflict, TooLarge, WrongType, Unsupported,
-        TooMany, Unavailable),
+    responses(Answered, Elsewhere, Malformed, Unauthorized, Forbidden, NotAcceptable, TooSlow, Conflict, TooLarge, WrongType,
+        Unsupported, TooMany, Unavailable),
 )]
 pub(in crate::http) async fn watch(offer: PostedOffer) -> Result<Response, Problem> {
     match offer.request.extensions().get().cloned() {
@@ -200,14 +208,37 @@ async fn grant(shared: &Shared, asker: &Asker, role: Role, StreamPath(stream): &
     Ok(grant)
 }
 
+/// The permission that a ticket of another node passes; `None` without a ticket.
+fn ticket(
+    shared: &Shared,
+    role: Role,
+    StreamPath(stream): &StreamPath,
+    query: Option<&str>,
+) -> Option<Result<Grant, Problem>> {
+    let ticket = parameter(query, TICKET)?;
+    let passed = shared.calls.as_ref()?.open_ticket(ticket, role.into(), stream).ok_or(Denied::NoTicket);
+    Some(passed.and_then(|passed| shared.access.accept(passed, role.into(), stream)).map_err(Problem::from))
+}
+
 /// Answers an offer with a new session.
 async fn create(offer: PostedOffer, role: Role) -> Result<Response, Problem> {
     let PostedOffer { shared, stream, connection, asker, request } = offer;
-    let grant = grant(&shared, &asker, role, &stream).await?;
+    let query = request.uri().query().map(str::to_owned);
+    let grant = match ticket(&shared, role, &stream, query.as_deref()) {
+        Some(grant) => grant?,
+        None => grant(&shared, &asker, role, &stream).await?,
+    };
     let read = ReadOffer::of(&shared, connection, request).await?;
-    let standby = role == Role::Publisher && wants_standby(read.parts.uri.query())?;
+    let standby = role == Role::Publisher && wants_standby(query.as_deref())?;
     let credential = (grant.credential(), grant.limits());
-    let created = shared.media.create(Create { standby, ..read.create(&shared, role, grant.stream(), credential) })?;
+    let create = Create { standby, ..read.create(&shared, role, grant.stream(), credential) };
+    let created = match shared.media.create(create) {
+        Ok(created) => created,
+        Err(error) => {
+            let elsewhere = error.is_full().then(|| redirect::elsewhere(&shared, role, &grant, query.as_deref()));
+            return elsewhere.flatten().ok_or_else(|| error.into());
+        }
+    };
     if role == Role::Viewer {
         shared.legs.want(grant.stream());
     }

@@ -69,6 +69,7 @@ pub(super) fn why(response: &Response) -> Option<AccessRefusal> {
         Some(Denied::Undecided) => AccessRefusal::Undecided,
         Some(Denied::SlowedDown) => AccessRefusal::SlowedDown,
         Some(Denied::NotAllowed) => AccessRefusal::OtherToken,
+        Some(Denied::NoTicket) => AccessRefusal::NoTicket,
         Some(Denied::NotANode) => AccessRefusal::NotANode,
         Some(Denied::NoAdmin) => AccessRefusal::NoAdmin,
         None if is_refused => AccessRefusal::NotAllowed,

@@ -1,4 +1,6 @@
-//! What nodes of the cluster ask of each other: streams, and requests for sessions, which are sent on to their nodes.
+//! What nodes of the cluster ask of each other: streams, and requests for sessions, which are sent on to their nodes; and
+//! where clients are sent when this node is full.
 
 pub(super) mod forward;
+pub(super) mod redirect;
 pub(super) mod stream;

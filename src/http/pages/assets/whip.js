@@ -45,13 +45,15 @@ export class Session {
       body: sdp,
     });
     const session = new Session();
-    session.#location = new URL(response.headers.get('Location'), endpoint).href;
+    // A node of a cluster that is full redirects to another one.
+    const answered = response.url || endpoint;
+    session.#location = new URL(response.headers.get('Location'), answered).href;
     session.#token = token;
     session.#peer = peer;
     session.#shapeOffer = shapeOffer;
     const [events, layer] = [eventsIn, layerIn].map((find) => find(response.headers.get('Link')));
-    session.events = events && new URL(events, endpoint).href;
-    session.layer = layer && new URL(layer, endpoint).href;
+    session.events = events && new URL(events, answered).href;
+    session.layer = layer && new URL(layer, answered).href;
     if (peer.signalingState === 'closed') {
       session.close();
       throw new DOMException('stopped meanwhile', 'AbortError');
