@@ -38,6 +38,7 @@ pub struct Server {
     advertised: Arc<Advertised>,
     node: Arc<http::Node>,
     directory: Arc<cluster::Directory>,
+    calls: Option<Arc<cluster::Calls>>,
     legs: Legs,
     /// Those of a cluster, if it is a node of one.
     cluster_metrics: Option<ClusterMetrics>,
@@ -184,7 +185,7 @@ impl Server {
         let others = (Arc::clone(&directory), calls.clone());
         let legs = Legs::new(config.legs.clone(), node::Handle::of(&workers), others, Arc::clone(&metrics));
         let media = node::Handle::of(&workers);
-        let nodes = http::Nodes { media, directory: Arc::clone(&directory), calls, legs: legs.clone() };
+        let nodes = http::Nodes { media, directory: Arc::clone(&directory), calls: calls.clone(), legs: legs.clone() };
         let node = Arc::new(http::Node::new(&http_config, access, tls, nodes, metrics));
         node.log_self_check();
         let drain = config.worker.drain;
@@ -273,7 +274,8 @@ impl Server {
         let refreshing = tokio::spawn(advertise::keep_current(self.advertised));
         let media = node::Handle::of(&self.workers);
         let directory = Arc::clone(&self.directory);
-        let claiming = cluster::run(self.directory, media.clone(), self.cluster_metrics, until_stopped());
+        let nodes = (self.directory, self.calls);
+        let claiming = cluster::run(nodes, media.clone(), self.cluster_metrics, until_stopped());
         tasks.push(tokio::spawn(claiming));
         self.legs.start();
         // 1. Refuse new sessions, also in /readyz. Existing sessions continue.

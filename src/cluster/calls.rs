@@ -31,9 +31,12 @@ pub(crate) use node_tag::NodeTag;
 pub(crate) use stream_state::StreamState;
 
 use super::directory::Directory;
+use super::evictions;
 use super::node_id::NodeId;
+use super::store::StoreError;
 use crate::auth::{Action, PassedGrant, SharedSecrets};
 use crate::name::StreamName;
+use crate::stream::Identity;
 use allowed::NotAllowed;
 use client::{Client, client};
 use token::Purpose;
@@ -92,7 +95,6 @@ pub(crate) enum CallError {
     #[error("what answers at the URL of the node ({0}) is not that node, or has another --cluster-secret")]
     Foreign(StatusCode),
     /// The node refused it.
-    #[allow(dead_code, reason = "legs ask for streams")]
     #[error("the node answered {0}")]
     Refused(StatusCode),
     /// Its answer cannot be read.
@@ -158,6 +160,20 @@ impl Calls {
         ticket::verify(&self.secrets, ticket, purpose, SystemTime::now())
     }
 
+    /// Notes in the directory that an encoder of this node was replaced by one of another node.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it may have been noted all the same.
+    pub(super) async fn evict(&self, stream: &StreamName, encoder: &Identity) -> Result<(), StoreError> {
+        let digest = self.secrets.digests(&evictions::text(encoder)).into_iter().next();
+        self.directory.evict(stream, digest.unwrap_or_default()).await
+    }
+
+    /// How long an encoder is refused because it was replaced, at whichever node.
+    pub(crate) fn evicted(&self, stream: &StreamName, encoder: &Identity) -> Option<Duration> {
+        self.directory.evicted(stream, &self.secrets.digests(&evictions::text(encoder)))
+    }
+
     /// Whether a token calls itself that of a node.
     pub(crate) fn is_of_node(token: &str) -> bool {
         token::is_one(token)
@@ -186,7 +202,6 @@ impl Calls {
     ///
     /// # Errors
     /// [`CallError`].
-    #[allow(dead_code, reason = "legs ask for it")]
     pub(crate) async fn stream(&self, node: &NodeId, stream: &StreamName) -> Result<StreamState, CallError> {
         let path = format!("/node/v1/streams/{stream}");
         let call = Call { method: Method::GET, path, headers: HeaderMap::new(), body: Bytes::new() };

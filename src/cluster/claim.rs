@@ -15,11 +15,11 @@ use super::value::{ClaimValue, NodeValue, VERSION};
 use crate::name::StreamName;
 
 /// How many times a claim is tried again because another write came first.
-const ROUNDS: u32 = 16;
+pub(super) const ROUNDS: u32 = 16;
 
 /// By how much the longest pause before each further try grows: while three servers agree on a write, they refuse others
 /// and show the value before it.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
 
 /// A time in which this node has the live publisher of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,6 +137,7 @@ impl Directory {
             started: publication.started,
             nonce: publication.nonce,
             url: self.own.url.clone(),
+            evictions: before.map(|before| before.evictions.clone()).unwrap_or_default(),
             other: before.map(|before| before.other.clone()).unwrap_or_default(),
         }
     }
@@ -152,6 +153,7 @@ fn won(claim: ClaimValue) -> Claimed {
     Claimed::Won { epoch: claim.epoch, started: claim.started }
 }
 
-fn read(entry: &Entry) -> Option<ClaimValue> {
+/// The claim in an entry, if it has one.
+pub(super) fn read(entry: &Entry) -> Option<ClaimValue> {
     ClaimValue::read(entry.value.as_deref()?)
 }

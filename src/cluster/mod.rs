@@ -16,6 +16,7 @@ mod carried;
 mod claim;
 mod config;
 mod directory;
+mod evictions;
 mod fence;
 mod follow;
 mod key;

@@ -13,6 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 use tracing::{debug, info};
 
+use super::calls::Calls;
 use super::claim::{Claimed, Publication};
 use super::directory::Directory;
 use super::follow::follow;
@@ -43,6 +44,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 struct Publications {
     directory: Arc<Directory>,
     media: Handle,
+    /// `None` where nodes do not call each other.
+    calls: Option<Arc<Calls>>,
     held: BTreeMap<StreamName, Held>,
     /// Streams with a request on its way, and whether to look at them again when it is answered.
     asking: BTreeMap<StreamName, bool>,
@@ -72,13 +75,13 @@ enum Answer {
 
 /// Follows the directory and claims streams in it until `stopped` completes, then gives them up.
 pub(crate) async fn run(
-    directory: Arc<Directory>,
+    (directory, calls): (Arc<Directory>, Option<Arc<Calls>>),
     media: Handle,
     metrics: Option<ClusterMetrics>,
     stopped: impl Future<Output = ()>,
 ) {
     let handle = media.clone();
-    let mut publications = Publications::new(Arc::clone(&directory), media);
+    let mut publications = Publications::new(Arc::clone(&directory), calls, media);
     if let Some(metrics) = metrics {
         // It runs once.
         let _ = directory.metrics.set(metrics);
@@ -94,10 +97,11 @@ pub(crate) async fn run(
 }
 
 impl Publications {
-    fn new(directory: Arc<Directory>, media: Handle) -> Self {
+    fn new(directory: Arc<Directory>, calls: Option<Arc<Calls>>, media: Handle) -> Self {
         Self {
             directory,
             media,
+            calls,
             held: BTreeMap::new(),
             asking: BTreeMap::new(),
             answers: JoinSet::new(),
@@ -259,6 +263,7 @@ impl Publications {
                 let sessions = self.media.publishers(&stream);
                 info!(%stream, %node, "another node has the stream: its publisher started later");
                 held.standing = Standing::Lost(sessions.clone());
+                self.note_eviction(&stream);
                 end(&self.media, sessions);
             }
             (Answer::Claim(Err(error)), _) => debug!(%stream, "the stream is not claimed: {error}"),
@@ -268,6 +273,20 @@ impl Publications {
         if again {
             self.look_at(stream);
         }
+    }
+}
+
+impl Publications {
+    /// Notes that the encoder of this node is replaced, unless it is silent: then it may return at once.
+    fn note_eviction(&self, stream: &StreamName) {
+        let encoder = self.media.publisher_identity(stream).filter(|_| self.media.is_receiving(stream));
+        let (Some(calls), Some(encoder)) = (self.calls.clone(), encoder) else { return };
+        let stream = stream.clone();
+        tokio::spawn(async move {
+            if let Err(error) = calls.evict(&stream, &encoder).await {
+                debug!(%stream, "that its encoder was replaced is not noted: {error}");
+            }
+        });
     }
 }
 

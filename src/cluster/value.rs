@@ -3,12 +3,15 @@
 //! Each has a version. Later versions only add members: a reader ignores those that it does not know, and keeps them where it
 //! writes a value again, such as the claim of another node.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::node_id::NodeId;
 use crate::name::StreamName;
+use crate::stream::COOL_DOWN;
 
 /// The version that this node writes.
 pub(crate) const VERSION: u32 = 1;
@@ -101,12 +104,25 @@ pub(crate) struct ClaimValue {
     pub(crate) started: u64,
     /// Tells the publications of one node apart.
     pub(crate) nonce: u64,
+    /// The encoders that were replaced lately, the first one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) evictions: Vec<EvictedValue>,
     /// Where other nodes reach that node, also after its lease has expired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) url: Option<String>,
     /// What other versions write.
     #[serde(flatten)]
     pub(crate) other: Map<String, Value>,
+}
+
+/// An encoder that was replaced, in a claim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EvictedValue {
+    /// Its keyed digest.
+    pub(crate) key: String,
+    /// Until when it is refused, in ms since 1970 by the clock of the node that had it.
+    #[serde(default)]
+    pub(crate) until: u64,
 }
 
 impl NodeValue {
@@ -154,6 +170,14 @@ impl ClaimValue {
     }
 }
 
+impl EvictedValue {
+    /// How long it is still refused; a clock that is ahead prolongs nothing.
+    pub(super) fn left(&self, now: u64) -> Option<Duration> {
+        let left = Duration::from_millis(self.until.checked_sub(now)?);
+        (!left.is_zero()).then_some(left.min(COOL_DOWN))
+    }
+}
+
 fn read<T: for<'a> Deserialize<'a>>(octets: &[u8], largest: usize) -> Option<T> {
     (octets.len() <= largest).then(|| serde_json::from_slice(octets).ok()).flatten()
 }
@@ -195,6 +219,7 @@ mod tests {
             epoch: 1,
             started,
             nonce: 1,
+            evictions: Vec::new(),
             url: None,
             other: Map::new(),
         }
@@ -209,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_claim_keeps_what_a_later_version_added() {
-        let text = r#"{"v":2,"node":"a","inc":1,"epoch":2,"started":3,"nonce":4,"evictions":[{"key":"k"}]}"#;
+        let text = r#"{"v":2,"node":"a","inc":1,"epoch":2,"started":3,"nonce":4,"evictions":[{"key":"k","until":5}],"later":[{"a":1}]}"#;
         let claim = ClaimValue::read(text.as_bytes()).unwrap();
         let written: Value = serde_json::from_slice(&claim.write()).unwrap();
         assert_eq!(written, serde_json::from_str::<Value>(text).unwrap());

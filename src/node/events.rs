@@ -3,7 +3,7 @@
 use super::handle::Handle;
 use crate::name::{SessionId, StreamName};
 use crate::session::{NodeEvent, PublisherState};
-use crate::stream::{Absence, StreamInfo};
+use crate::stream::{Absence, Identity, StreamInfo};
 use tokio::sync::broadcast;
 
 impl Handle {
@@ -21,6 +21,11 @@ impl Handle {
     /// take over.
     pub(crate) fn publishers(&self, stream: &StreamName) -> Vec<SessionId> {
         self.shared().registry.publishers(stream)
+    }
+
+    /// The client that publishes a stream, while it is connected.
+    pub(crate) fn publisher_identity(&self, stream: &StreamName) -> Option<Identity> {
+        self.shared().registry.live(stream).map(|live| live.identity)
     }
 
     /// Whether a stream has a publisher.

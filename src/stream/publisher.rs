@@ -31,7 +31,8 @@ pub(crate) struct Live {
     pub(crate) liveness: Arc<Liveness>,
     /// Since when nothing was received from it, if so: see `Publication::set_lost`.
     pub(crate) lost: Option<Instant>,
-    pub(super) identity: Identity,
+    /// The client.
+    pub(crate) identity: Identity,
 }
 
 /// How a publisher left.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::binary::{PATIENCE, Running, agent, relay, sluice};
+use crate::binary::{PATIENCE, Running, agent, relay, signal, sluice};
 use crate::nats_server::NatsServer;
 
 /// A node of the cluster with this directory.
@@ -28,6 +28,13 @@ impl Published {
     }
 }
 
+impl Published {
+    /// It sends nothing from now on, and closes nothing.
+    pub(crate) fn hang(&self) {
+        signal(&self.0, "STOP");
+    }
+}
+
 impl Drop for Published {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -35,7 +42,7 @@ impl Drop for Published {
     }
 }
 
-fn json(node: &Running, path: &str) -> Vec<Value> {
+pub(crate) fn json(node: &Running, path: &str) -> Vec<Value> {
     let (status, text) = node.get(path);
     assert_eq!(status, 200, "{text}");
     serde_json::from_str(&text).unwrap()
@@ -80,7 +87,7 @@ fn standbys(node: &Running) -> usize {
     sessions.iter().filter(is_standby).filter(|session| !session["srtp_profile"].is_null()).count()
 }
 
-fn replaced_publishers(node: &Running) -> f64 {
+pub(crate) fn replaced_publishers(node: &Running) -> f64 {
     node.metric("sluice_session_ends_total{reason=\"replaced\",role=\"publisher\"}")
 }
 

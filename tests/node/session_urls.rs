@@ -3,13 +3,14 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::http::{HeaderMap, Request};
 
 use crate::binary::{OFFER, PATIENCE, Running, sluice};
-use crate::cluster::{Published, state, until};
+use crate::cluster::{Published, json, replaced_publishers, state, until};
 use crate::nats_server::NatsServer;
 use crate::node_token::{CLUSTER_SECRET, node_token};
 
@@ -330,4 +331,29 @@ fn a_full_node_sends_clients_to_another_one_with_a_ticket_in_the_place_of_their_
     // A client that was sent here is not sent on, so no two full nodes send it back and forth.
     let sent_here = send(&a, "POST", &made(&names(&a)[0], &json!({})), &[SDP], WATCH_OFFER);
     assert_eq!(sent_here.status, 503, "{}", sent_here.body);
+}
+
+#[test]
+fn an_encoder_that_another_nodes_encoder_replaced_is_refused_at_every_node_while_that_one_is_heard() {
+    let server = NatsServer::start("");
+    let (a, b) = (node(&server, &[]), node(&server, &[]));
+    let (name_a, name_b) = (names(&a)[0].clone(), names(&b)[0].clone());
+    let _first = Published::on(&a, "cam");
+    until("its media arrives", || cam_at(&a, &name_a, "x")["receiving"] == true);
+    until("it is claimed", || cam_at(&b, &name_b, "x")["origin"] == name_a.as_str());
+    let second = Published::on(&b, "cam");
+    until("the first one is replaced", || replaced_publishers(&a) == 1.0);
+    let sessions = json(&b, "/api/sessions");
+    let publisher = sessions.iter().find(|session| session["role"] == "publisher").unwrap();
+    let own = publisher["user_agent"].as_str().unwrap();
+    let publish = |node: &Running, agent: &str| send(node, "POST", "/whip/cam", &[SDP, ("user-agent", agent)], OFFER);
+    until("the other node knows it", || publish(&b, own).status == 409);
+    let refused = publish(&a, own);
+    let (began, seconds) = (Instant::now(), refused.header("retry-after").parse().unwrap());
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    assert!((1..=10).contains(&seconds), "{seconds}");
+    assert_eq!(publish(&a, "another encoder").status, 201);
+    second.hang();
+    until("it may return", || publish(&a, own).status == 201);
+    assert!(began.elapsed() < Duration::from_secs(seconds), "before its time is over");
 }

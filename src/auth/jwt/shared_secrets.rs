@@ -4,7 +4,10 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
+use ring::hmac;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -60,6 +63,13 @@ impl SharedSecrets {
         encode(&header, claims, &self.signing).expect("claims are JSON, and HS256 signs with any secret")
     }
 
+    /// A digest of a text by each secret, that of the first one first: machines with one secret in common have one in common.
+    pub(crate) fn digests(&self, text: &str) -> Vec<String> {
+        let secrets = self.verifying.iter().filter_map(|key| key.try_get_as_bytes().ok());
+        let digest = |secret: &[u8]| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), text.as_bytes());
+        secrets.map(|secret| URL_SAFE_NO_PAD.encode(digest(secret))).collect()
+    }
+
     /// The claims of a token of this kind that one of the secrets has signed. Their times are for the caller to check.
     pub(crate) fn verify<C: DeserializeOwned>(&self, kind: &str, token: &str) -> Option<C> {
         if !is_of_kind(kind, token) {
@@ -109,6 +119,7 @@ mod tests {
         ] {
             let read: Option<Value> = verifying.verify("a+jwt", &signing.sign("a+jwt", &claims));
             assert_eq!(read, is_valid.then(|| claims.clone()));
+            assert_eq!(verifying.digests("a").contains(&signing.digests("a")[0]), is_valid);
         }
     }
 

@@ -18,6 +18,7 @@ use crate::http::guard::from_node::FromNode;
 use crate::http::ice_servers;
 use crate::http::media_types::{ACCEPT_PATCH, FRAGMENT, OFFER_LIMIT, SDP, entity_tag, options};
 use crate::http::nodes::redirect::{self, TICKET};
+use crate::http::nodes::takeover;
 use crate::http::openapi::refusals::{
     Conflict, Forbidden, ForeignPage, Malformed, NotAcceptable, TooLarge, TooMany, TooSlow, Unauthorized, Unavailable,
     Unsupported, WrongType,
@@ -36,6 +37,7 @@ use crate::http::shared::node::Shared;
 use crate::name::{Role, StreamName};
 use crate::node::{Create, CreateError, CreatedSession, TurnServer};
 use crate::sdp::OfferError;
+use crate::stream::Identity;
 use crate::turn::Credentials;
 
 /// What an endpoint answers to.
@@ -230,6 +232,9 @@ async fn create(offer: PostedOffer, role: Role) -> Result<Response, Problem> {
     };
     let read = ReadOffer::of(&shared, connection, request).await?;
     let standby = role == Role::Publisher && wants_standby(query.as_deref())?;
+    if role == Role::Publisher && !standby {
+        takeover::check(&shared, grant.stream(), &read.identity(grant.credential())).await?;
+    }
     let credential = (grant.credential(), grant.limits());
     let create = Create { standby, ..read.create(&shared, role, grant.stream(), credential) };
     let created = match shared.media.create(create) {
@@ -278,6 +283,12 @@ impl ReadOffer {
         require_accepted(&parts.headers, SDP)?;
         let text = read_text(&parts.headers, body, OFFER_LIMIT, shared.body_deadline).await?;
         Ok(Self { parts, text, connection })
+    }
+
+    /// The encoder that sends it.
+    fn identity(&self, credential: Credential) -> Identity {
+        let user_agent = user_agent(&self.parts.headers);
+        Identity { credential, address: self.connection.remote.ip(), user_agent }
     }
 
     /// The session that it asks for.
