@@ -196,6 +196,7 @@ impl Server {
             node,
             directory,
             legs,
+            calls,
             cluster_metrics,
             http,
             admin,
@@ -283,6 +284,7 @@ impl Server {
             drain.await;
             media.drain();
             directory.set_draining();
+            drop(tokio::spawn(Arc::clone(&self.node).farewell(self.drain / 2)));
             let sessions = media.session_count();
             info!(sessions, seconds = self.drain.as_secs(), "draining: a second signal ends all sessions at once");
             drop(tokio::time::timeout(self.drain, all_left(&media)).await);

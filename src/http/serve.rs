@@ -1,10 +1,12 @@
 //! Serves the routes on a listener until the relay stops.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 
 use super::listener::accept::{self, Entry};
+use super::nodes::farewell;
 use super::shared::node::Node;
 use super::tls::PlainHttp;
 use super::{redirect, routes};
@@ -29,6 +31,11 @@ impl Node {
             () = self.leases.follow(&self.media, &self.access) => {}
             () = self.leases.ask_again(&self.media, &self.access) => {}
         }
+    }
+
+    /// Tells viewers that this node is about to stop and where to go, spread over this time.
+    pub(crate) async fn farewell(self: Arc<Self>, within: Duration) {
+        farewell::tell(&self, within).await;
     }
 
     /// Never completes; a relay without HTTPS has no certificate to keep current.

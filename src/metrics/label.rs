@@ -219,6 +219,8 @@ label! {
         Layers = "layers",
         /// How many viewers it has.
         ViewerCount = "viewercount",
+        /// The stream is to be had elsewhere: this node is about to stop.
+        Reconnect = "reconnect",
     }
 }
 

@@ -17,7 +17,7 @@ fn watch(relay: &Relay, headers: &[(&str, &str)]) -> String {
     let mut links = reply.headers.get_all("link").iter().map(|link| link.to_str().unwrap());
     let link = links.rfind(|link| link.contains("rel=\"urn:ietf:params:whep:ext:core:server-sent-events\""));
     let (path, parameters) = link.unwrap().trim_start_matches('<').split_once('>').unwrap();
-    assert!(parameters.ends_with("; events=\"active,inactive,layers,viewercount\""), "{parameters}");
+    assert!(parameters.ends_with("; events=\"active,inactive,layers,viewercount,reconnect\""), "{parameters}");
     assert_eq!(path, format!("{}/events", reply.header("location")));
     path.to_owned()
 }

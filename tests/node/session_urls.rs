@@ -95,6 +95,27 @@ fn watch(node: &Running) -> (String, String) {
     (created.header("location").to_owned(), created.header("etag").to_owned())
 }
 
+/// Begins to read an event stream.
+fn events(node: &Running, path: &str) -> TcpStream {
+    let address = node.origin.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();
+    stream
+}
+
+/// What comes until this text does.
+fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut text = String::new();
+    while !text.contains(end) {
+        let mut octets = [0; 2048];
+        let count = stream.read(&mut octets).unwrap();
+        assert!(count > 0, "{text}");
+        text += std::str::from_utf8(&octets[..count]).unwrap();
+    }
+    text
+}
+
 #[test]
 fn any_node_serves_the_url_of_a_session() {
     let server = NatsServer::start("");
@@ -122,17 +143,8 @@ fn any_node_serves_the_url_of_a_session() {
     assert_eq!(opened.status, 201, "{}", opened.body);
     let events = opened.header("location").to_owned();
     assert!(events.starts_with(&format!("{session}/events/")), "{events}");
-    let address = b.origin.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(format!("GET {events} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();
-    let mut text = String::new();
-    while !text.contains("event: ") {
-        let mut octets = [0; 2048];
-        let count = stream.read(&mut octets).unwrap();
-        assert!(count > 0, "{text}");
-        text += std::str::from_utf8(&octets[..count]).unwrap();
-    }
+    let mut stream = self::events(&b, &events);
+    let text = read_until(&mut stream, "event: ");
     assert!(text.contains("content-type: text/event-stream"), "{text}");
 
     assert_eq!(send(&b, "DELETE", &session, &[WATCH], "").status, 200);
@@ -356,4 +368,19 @@ fn an_encoder_that_another_nodes_encoder_replaced_is_refused_at_every_node_while
     second.hang();
     until("it may return", || publish(&a, own).status == 201);
     assert!(began.elapsed() < Duration::from_secs(seconds), "before its time is over");
+}
+
+#[test]
+fn a_node_that_drains_tells_its_viewers_where_to_go() {
+    let server = NatsServer::start("");
+    let (a, b) = (node(&server, &["--drain", "4"]), node(&server, &[]));
+    until("both know two nodes", || names(&a).len() == 2 && names(&b).len() == 2);
+    let (session, _) = watch(&a);
+    let wanted = [("content-type", "application/json")];
+    let opened = send(&a, "POST", &format!("{session}/events"), &wanted, r#"["reconnect"]"#);
+    let mut stream = events(&a, opened.header("location"));
+    a.signal("TERM");
+    let text = read_until(&mut stream, "\"}");
+    let expected = format!("event: reconnect\ndata: {{\"url\":\"{}/whep/cam\"}}", b.origin);
+    assert!(text.contains(&expected), "{text}");
 }

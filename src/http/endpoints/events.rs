@@ -5,9 +5,9 @@
 //! happens meanwhile waits in a bounded queue, so a viewer may read only when it has a reason to: browsers open six
 //! connections to a host and no more.
 //!
-//! A viewer may ask for `reconnect`, which the relay never sends: the event tells viewers to start a session elsewhere,
-//! and the relay has no other URL for the stream. While it drains, the relay refuses new sessions, so viewers that
-//! reconnected then would lose the rest of the media.
+//! `reconnect` tells viewers to begin a session elsewhere: a node of a cluster sends it when it is about to stop. A relay
+//! alone never sends it: while it drains it refuses new sessions, so viewers that reconnected then would lose the rest of
+//! the media.
 //!
 //! POST and DELETE need the credential of the session, as everything else of a session does. For GET its Location is
 //! enough: `EventSource` cannot send a header, and the Location holds 128 random bits that only the holder of the
@@ -46,9 +46,6 @@ use crate::name::Role;
 use crate::stream::Absence;
 
 const RELATION: &str = "urn:ietf:params:whep:ext:core:server-sent-events";
-
-/// An event of the draft that viewers may ask for and never get.
-const NEVER_SENT: &str = "reconnect";
 
 /// The largest list of events.
 const LIST_LIMIT: usize = 4 * 1024;
@@ -131,7 +128,7 @@ pub(in crate::http) async fn post(
         (status = 200, body = String, content_type = "text/event-stream",
             description = "Events (active: {}, inactive: {\"reason\": \"ended\"} or {\"reason\": \"lost\"}, viewercount: \
                 {\"viewercount\": 3}, layers: for each mediaId the active and inactive encodings of the video and the \
-                layers that can be selected), each in one data line, and a comment every 15 s."),
+                layers that can be selected, reconnect: {\"url\": \"/whep/cam\"}), each in one data line, and a comment every 15 s."),
         Unauthorized, ForeignPage, NotFound, NotAcceptable, Unavailable,
     ),
 )]
@@ -221,13 +218,12 @@ fn read_list(text: &[u8]) -> Result<Vec<EventName>, Problem> {
     if list.is_empty() {
         return Err(malformed());
     }
-    let is_sent = |name: &&String| *name != NEVER_SENT;
     let known = |name: &String| {
         let short: String = name.chars().take(64).collect();
         let unknown = || format!("no event is called {short:?}: there are {}", names().join(", "));
         EventName::named(name).ok_or_else(|| Problem::Malformed(unknown()))
     };
-    list.iter().filter(is_sent).map(known).collect()
+    list.iter().map(known).collect()
 }
 
 fn names() -> Vec<&'static str> {
@@ -242,6 +238,7 @@ fn line(event: ViewerEvent) -> Line {
         ViewerEvent::Publisher(PublisherEvent::Inactive(Absence::Ended)) => "{\"reason\":\"ended\"}".to_owned(),
         ViewerEvent::Publisher(PublisherEvent::Inactive(Absence::Lost)) => "{\"reason\":\"lost\"}".to_owned(),
         ViewerEvent::Layers(media_id, layers) => format!("{{\"{media_id}\":{layers}}}"),
+        ViewerEvent::Reconnect(url) => serde_json::json!({ "url": &*url }).to_string(),
         ViewerEvent::ViewerCount(viewers) => format!("{{\"viewercount\":{viewers}}}"),
     };
     Line::default().event(name.as_str()).data(data)
@@ -254,7 +251,7 @@ mod tests {
     #[test]
     fn a_list_of_events_is_read_strictly_and_an_unknown_event_is_answered_with_those_that_are_known() {
         assert_eq!(read_list(b"[\"inactive\", \"active\"]"), Ok(vec![EventName::Inactive, EventName::Active]));
-        assert_eq!(read_list(b"[\"active\", \"reconnect\"]"), Ok(vec![EventName::Active]));
+        assert_eq!(read_list(b"[\"active\", \"reconnect\"]"), Ok(vec![EventName::Active, EventName::Reconnect]));
         for text in ["", "[]", "{}", "[1]", "\"active\"", "[\"active\"", "active", "[\"active\"] x", "null"] {
             assert!(matches!(read_list(text.as_bytes()), Err(Problem::Malformed(_))), "{text}");
         }
@@ -263,7 +260,8 @@ mod tests {
             assert_eq!(problem.status(), 400);
             let sentence = problem.to_string();
             assert!(
-                sentence.ends_with("there are active, inactive, layers, viewercount") && sentence.len() < 200,
+                sentence.ends_with("there are active, inactive, layers, viewercount, reconnect")
+                    && sentence.len() < 200,
                 "{sentence}"
             );
         }

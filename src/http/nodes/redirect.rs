@@ -43,7 +43,7 @@ pub(in crate::http) fn elsewhere(shared: &Shared, role: Role, grant: &Grant, que
 }
 
 /// One of the two best nodes: a viewer goes to one that has the stream, if it can, and everyone to one with little load.
-fn choose(shared: &Shared, role: Role, stream: &StreamName) -> Option<(NodeId, String)> {
+pub(super) fn choose(shared: &Shared, role: Role, stream: &StreamName) -> Option<(NodeId, String)> {
     let directory = &shared.directory;
     let carriers = directory.carriers(stream).into_iter().map(|carrier| carrier.node);
     let having: HashSet<NodeId> = carriers.chain(directory.lookup(stream).map(|claim| claim.node)).collect();

@@ -46,6 +46,8 @@ pub(in crate::http) enum ViewerEvent {
     Layers(usize, Arc<str>),
     /// The number of viewers.
     ViewerCount(usize),
+    /// Where the viewer finds the stream from now on.
+    Reconnect(Arc<str>),
 }
 
 /// The event stream is closed, its session has ended, or another reader has taken it over.
@@ -68,9 +70,11 @@ pub(super) struct Opening {
 /// One event stream.
 pub(in crate::http) struct EventStream {
     pub(super) key: String,
-    pub(super) stream: StreamName,
+    pub(in crate::http) stream: StreamName,
     wanted: Vec<EventName>,
     video: Option<usize>,
+    /// Where the viewer is to go, once it is.
+    elsewhere: watch::Sender<Option<Arc<str>>>,
     /// Whose turn it is to read: the newest reader's.
     turn: watch::Sender<u64>,
     queue: Arc<AsyncMutex<Queue>>,
@@ -87,6 +91,9 @@ struct Queue {
     last: Option<PublisherEvent>,
     /// The last state that was sent.
     sent: StreamState,
+    elsewhere: watch::Receiver<Option<Arc<str>>>,
+    /// Where the viewer was told to go.
+    told: Option<Arc<str>>,
     has_been_active: bool,
 }
 
@@ -125,6 +132,7 @@ impl ViewerEvent {
             Self::Publisher(event) => event.name(),
             Self::Layers(..) => EventName::Layers,
             Self::ViewerCount(_) => EventName::ViewerCount,
+            Self::Reconnect(_) => EventName::Reconnect,
         }
     }
 }
@@ -133,14 +141,21 @@ impl EventStream {
     pub(super) fn new(opening: Opening, metrics: Arc<Metrics>) -> Self {
         let Opening { key, stream, wanted, video, events, state, first } = opening;
         let (sent, has_been_active) = (StreamState::default(), first.is_some());
-        let queue = Queue { events, state, first, last: None, sent, has_been_active };
+        let elsewhere = watch::Sender::default();
+        let followed = elsewhere.subscribe();
+        let queue = Queue { events, state, first, last: None, sent, elsewhere: followed, told: None, has_been_active };
         let (turn, queue) = (watch::Sender::new(0), Arc::new(AsyncMutex::new(queue)));
-        Self { key, stream, wanted, video, turn, queue, metrics }
+        Self { key, stream, wanted, video, elsewhere, turn, queue, metrics }
     }
 
     /// Ends it for its reader and for all later ones.
     pub(super) fn close(&self) {
         self.turn.send_replace(CLOSED);
+    }
+
+    /// Tells the viewer where to begin another session.
+    pub(in crate::http) fn reconnect(&self, url: &str) {
+        self.elsewhere.send_replace(Some(url.into()));
     }
 
     fn wants(&self, event: EventName) -> bool {
@@ -157,7 +172,7 @@ impl Queue {
             {
                 return Ok(news);
             }
-            if let Some(news) = self.take_state(of) {
+            if let Some(news) = self.take_elsewhere(of).or_else(|| self.take_state(of)) {
                 return Ok(news);
             }
             let follows_state = of.wants(EventName::Layers) || of.wants(EventName::ViewerCount);
@@ -168,6 +183,7 @@ impl Queue {
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return Err(Closed),
                 },
+                changed = self.elsewhere.changed() => changed.map_err(|_| Closed)?,
                 changed = self.state.changed(), if follows_state => changed.map_err(|_| Closed)?,
             }
         }
@@ -181,6 +197,16 @@ impl Queue {
         }
         self.last = Some(event);
         of.wants(event.name()).then_some(ViewerEvent::Publisher(event))
+    }
+
+    /// Where the viewer is to go, if that is new and this event stream sends it.
+    fn take_elsewhere(&mut self, of: &EventStream) -> Option<ViewerEvent> {
+        let now = self.elsewhere.borrow_and_update().clone();
+        if now == self.told || !of.wants(EventName::Reconnect) {
+            return None;
+        }
+        self.told = now;
+        self.told.clone().map(ViewerEvent::Reconnect)
     }
 
     /// What has changed in the state, if this event stream sends it.
@@ -240,7 +266,7 @@ async fn read(stream: &EventStream, held: &mut Option<OwnedMutexGuard<Queue>>) -
             if queue.first.is_none() {
                 queue.first = queue.last.take();
             }
-            queue.sent = StreamState::default();
+            (queue.sent, queue.told) = (StreamState::default(), None);
             held.insert(queue)
         }
     };
@@ -319,10 +345,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_viewer_is_told_once_to_reconnect_and_a_new_reader_again() {
+        let scene = scene(&[EventName::Reconnect], Some(PublisherEvent::Active));
+        let mut reader = Reader::new(Arc::clone(&scene.stream));
+        assert_eq!(ready(&mut reader).await, []);
+        scene.stream.reconnect("/whep/cam");
+        scene.stream.reconnect("/whep/cam");
+        assert_eq!(ready(&mut reader).await, [ViewerEvent::Reconnect("/whep/cam".into())]);
+        drop(reader);
+        let mut second = Reader::new(Arc::clone(&scene.stream));
+        assert_eq!(ready(&mut second).await.len(), 1);
+    }
+
+    #[tokio::test]
     async fn only_what_the_viewer_wants_is_sent() {
         let scene = scene(&[EventName::ViewerCount], Some(PublisherEvent::Active));
         let mut reader = Reader::new(Arc::clone(&scene.stream));
         scene.tell("a", 1);
+        scene.stream.reconnect("/whep/cam");
         assert_eq!(ready(&mut reader).await, [ViewerEvent::ViewerCount(1)]);
     }
 

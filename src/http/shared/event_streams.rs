@@ -131,6 +131,11 @@ impl EventStreams {
         self.table().by_session.get(session)?.iter().find(|stream| stream.key == key).cloned()
     }
 
+    /// All that are open.
+    pub(in crate::http) fn all(&self) -> Vec<Arc<EventStream>> {
+        self.table().by_session.values().flatten().cloned().collect()
+    }
+
     /// Closes one; false when there is none.
     pub(in crate::http) fn close(&self, session: &SessionId, key: &str) -> bool {
         let mut table = self.table();
