@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use tracing::info;
 
 use super::backoff::Backoff;
+use super::context::Context;
 use super::failure::Failure;
 use super::node_leg::NodeLeg;
 use super::nodes::Nodes;
@@ -27,6 +28,12 @@ const CONNECTING: Duration = Duration::from_millis(10);
 
 /// How long a session may take to connect.
 const CONNECT: Duration = Duration::from_secs(3);
+
+/// How long a node has to answer before the next one is asked.
+const QUICK: Duration = Duration::from_millis(500);
+
+/// The same once all have been asked, for a node that lives by the directory.
+const LIVING: Duration = Duration::from_secs(3);
 
 /// How long a parent that has failed is asked after all others.
 const AVOIDED: Duration = Duration::from_secs(5);
@@ -69,6 +76,7 @@ impl Edge {
             self.report.connects(leg.as_ref().map(|leg| leg.session));
             let next = match self.find(hops, reason).await {
                 Ok(next) => next,
+                Err(Failure::Claimed) => continue,
                 Err(failure) => {
                     let pause = backoff.pause(failure.retry_after(), &mut rand::rng());
                     self.report.fails(&failure, pause);
@@ -119,9 +127,15 @@ impl Edge {
         self.avoided.retain(|_, since| since.elapsed() < AVOIDED);
         parents.sort_by_key(|parent| self.avoided.contains_key(parent));
         let mut failed = Failure::NoParent;
-        for parent in parents {
-            let is_live = directory.nodes().iter().any(|listed| listed.node == parent);
-            let begun = NodeLeg::begin(&context, &self.nodes.calls, &self.stream, &parent, is_live).await;
+        let is_living = |parent: &NodeId| directory.nodes().iter().any(|listed| listed.node == *parent);
+        // A node that hangs does not keep viewers waiting while another one would answer.
+        let patient = parents.clone().into_iter().filter(is_living).map(|parent| (parent, LIVING));
+        let tries: Vec<_> = parents.into_iter().map(|parent| (parent, QUICK)).chain(patient).collect();
+        for (parent, limit) in tries {
+            let begun = tokio::select! {
+                begun = NodeLeg::begin(&context, &self.nodes.calls, &self.stream, &parent, limit) => begun,
+                () = claim_changes(&mut self.claims, &context, &self.stream) => return Err(Failure::Claimed),
+            };
             let connected = match begun {
                 Ok(leg) => self.connected(leg).await,
                 Err(failure) => Err(failure),
@@ -211,6 +225,20 @@ impl Edge {
                 },
                 () = sleep(due.saturating_duration_since(Instant::now())) => return,
             }
+        }
+    }
+}
+
+/// Waits until another publisher has the stream elsewhere than now.
+async fn claim_changes(claims: &mut broadcast::Receiver<Option<StreamName>>, context: &Context, stream: &StreamName) {
+    let now = || context.claim_elsewhere(stream).map(|claim| (claim.node, claim.epoch));
+    let before = now();
+    loop {
+        match claims.recv().await {
+            Ok(Some(changed)) if changed != *stream => {}
+            Err(broadcast::error::RecvError::Closed) => return std::future::pending().await,
+            _ if now() != before => return,
+            _ => {}
         }
     }
 }

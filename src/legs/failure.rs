@@ -40,6 +40,9 @@ pub(super) enum Failure {
     /// Another node did not answer in time.
     #[error("the node did not answer within {:.1} s", .0.as_secs_f32())]
     Slow(Duration),
+    /// Another node has claimed the stream while one was asked.
+    #[error("another node has claimed the stream")]
+    Claimed,
     /// The addresses of a node may not be used.
     #[error("the node names only {0}, which is not used for media: list its network in --cluster-allow")]
     NodeNotAllowed(String),
@@ -76,7 +79,7 @@ impl Failure {
             | Self::NodeNotAllowed(_)
             | Self::NoAddress => LegFailure::Address,
             Self::NodeRefused(_) => LegFailure::Refused,
-            Self::Node(_) | Self::Slow(_) | Self::NoParent => LegFailure::Unreachable,
+            Self::Node(_) | Self::Slow(_) | Self::NoParent | Self::Claimed => LegFailure::Unreachable,
 
             Self::Http(HttpClientError::Incomplete { .. } | HttpClientError::TooLarge { .. }) | Self::Answer(_) => {
                 LegFailure::Answer

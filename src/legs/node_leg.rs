@@ -18,12 +18,6 @@ use crate::sdp::OwnOffer;
 /// The nodes from the origin of the stream to the one that answers, separated by commas.
 const PATH: HeaderName = HeaderName::from_static("sluice-path");
 
-/// How long a node has to answer that lives by the directory.
-const LIVING: Duration = Duration::from_secs(3);
-
-/// The same for a node whose lease has expired.
-const EXPIRED: Duration = Duration::from_millis(500);
-
 /// A leg from another node. Dropping it ends its session there.
 pub(super) struct NodeLeg {
     pub(super) session: SessionId,
@@ -44,7 +38,7 @@ struct There {
 }
 
 impl NodeLeg {
-    /// Asks a node for a stream and begins a session from its answer.
+    /// Asks a node for a stream and begins a session from its answer, if that comes within the limit.
     ///
     /// # Errors
     /// [`Failure`]; then nothing is left here or there.
@@ -53,9 +47,8 @@ impl NodeLeg {
         calls: &Arc<Calls>,
         stream: &StreamName,
         parent: &NodeId,
-        is_live: bool,
+        limit: Duration,
     ) -> Result<Self, Failure> {
-        let limit = if is_live { LIVING } else { EXPIRED };
         let asked = tokio::time::timeout(limit, Self::ask(context, calls, stream, parent));
         asked.await.unwrap_or(Err(Failure::Slow(limit)))
     }
