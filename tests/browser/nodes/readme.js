@@ -18,7 +18,7 @@ const PATH = `${dirname(BINARY)}:${dirname(NATS_SERVER)}:${process.env.PATH}`;
 export async function readme({ t, browser }) {
   const [, section] = /^## More than one machine\n(.*?)^## /ms.exec(readFileSync(README, 'utf8'));
   const [starts, asks] = [...section.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, lines]) => lines);
-  const [publish] = /http:\S+\/publish\/[^`]+/.exec(section);
+  const [publish, watch] = ['publish', 'watch'].map((what) => new RegExp(`http:\\S+/${what}/[^\`]+`).exec(section)[0]);
   // The programs end with their namespace, and so do the files that they leave in /tmp.
   const alone = ['--pid', '--kill-child', '--mount', '--fork', 'bash', '-euc'];
   const child = new Child('unshare', [...alone, `mount -t tmpfs none /tmp\n${starts}\nwait`], { env: { PATH } });
@@ -29,11 +29,14 @@ export async function readme({ t, browser }) {
   await until('the first node answers', async () => (await fetch(new URL('/readyz', publish))).ok);
   const page = await Page.open(t, browser, publish);
   await page.says('live');
+  const viewer = await Page.open(t, browser, watch);
+  const { inbound } = await viewer.framesDecoded(10);
   const [nodes, streams] = await until('the other nodes list three nodes and the stream', () => {
     const answers = asks.trim().split('\n').map((line) => JSON.parse(execFileSync('bash', ['-euc', line], { encoding: 'utf8', stdio: 'pipe' })));
     return answers[0].length === 3 && answers[1].length === 1 && answers;
   });
   return [
+    holds('a viewer at the second node has frames', inbound.video.framesDecoded >= 10),
     holds('the second node lists all three', new Set(nodes.map(({ url }) => url)).size === 3),
     holds('the third node lists the stream of the first', streams[0].name === 'cam' && streams[0].url === new URL(publish).origin),
     holds('there are at most ten lines', `${starts}${asks}`.trim().split('\n').length <= 10),
