@@ -66,6 +66,10 @@ pub(super) fn to_receive(kind: Kind, numbers: &mut Numbers) -> Vec<Payload> {
         parameters: (*parameters).to_owned(),
     });
     let mut payloads: Vec<Payload> = formats.filter_map(|format| payload(format, numbers)).collect();
+    for payload in &mut payloads {
+        // The relay sends a publisher no estimate.
+        payload.feedback.remb = false;
+    }
     for payload in payloads.iter_mut().filter(|payload| payload.format.codec == Codec::Opus) {
         payload.red = numbers.next().map(|payload_type| Red { payload_type, blocks: 2, preferred: false });
     }

@@ -168,6 +168,21 @@ fn a_server_with_pion_is_understood() {
 }
 
 #[test]
+fn recorded_answers_of_a_real_server_with_pion_are_understood() {
+    let watched = include_str!("../../../tests/golden/pion-4.2-server-whep.answer.sdp");
+    let Answered { negotiated, candidates } = pull(&[]).read_answer(watched).unwrap();
+    assert_eq!(candidates.len(), 2);
+    let codecs: Vec<Codec> = negotiated.sections.iter().map(|section| section.payloads[0].format.codec).collect();
+    assert_eq!((codecs.as_slice(), negotiated.application.is_some()), (&[Codec::Opus, Codec::H264][..], true));
+    let published = include_str!("../../../tests/golden/pion-4.2-server-whip.answer.sdp");
+    let offer = OwnOffer::to_push(local(), &[format(Codec::Vp8, "")]).unwrap();
+    let negotiated = offer.read_answer(published).unwrap().negotiated;
+    let [video] = negotiated.sections.as_slice() else { panic!("one section") };
+    assert_eq!((numbers(video), video.payloads[0].rtx_payload_type), (vec![96], Some(97)));
+    assert!(!negotiated.dtls_client, "it is the client");
+}
+
+#[test]
 fn a_server_that_sends_simulcast_is_understood_and_only_for_encodings_that_were_asked_for() {
     let offer = pull(&RIDS);
     let number = offer.sections[1].as_media().unwrap().extensions.iter().find(|(_, it)| *it == Extension::RtpStreamId);
