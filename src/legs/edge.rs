@@ -78,6 +78,9 @@ impl Edge {
                 Ok(next) => next,
                 Err(Failure::Claimed) => continue,
                 Err(failure) => {
+                    if leg.is_none() {
+                        self.nodes.carry(&self.stream, None);
+                    }
                     let pause = backoff.pause(failure.retry_after(), &mut rand::rng());
                     self.report.fails(&failure, pause);
                     self.pause(pause).await;
