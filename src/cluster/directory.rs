@@ -273,19 +273,22 @@ impl Directory {
     /// # Errors
     /// [`StoreError`]; then the lease says so.
     pub async fn leave(&self) -> Result<(), StoreError> {
-        self.remove_list().await?;
         let key = Key::Node(self.own.node.clone()).encode();
         loop {
             let written = self.store.get(&key).await?;
             if written.value.is_none() {
-                return Ok(());
+                break;
             }
             match self.store.purge(&key, written.revision).await {
                 // The last heartbeat has landed in between; no further one comes.
                 Err(StoreError::Changed) => {}
-                outcome => return outcome,
+                outcome => {
+                    outcome?;
+                    break;
+                }
             }
         }
+        self.remove_list().await
     }
 
     /// Whether a value that was read is a heartbeat of this node that names this watch.
