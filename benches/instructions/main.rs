@@ -9,10 +9,13 @@
 mod callgrind;
 mod expectation;
 mod hostile;
+mod measured;
 #[path = "../support/parts.rs"]
 mod parts;
 #[path = "../support/relay.rs"]
 mod relay;
+#[path = "../../tests/support/transport_feedback.rs"]
+mod transport_feedback;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("cases") => {
             run_cases();
+            measured::run_cases();
             hostile::run_cases();
             ExitCode::SUCCESS
         }
@@ -57,7 +61,7 @@ fn measure() -> Result<Vec<Counted>, String> {
     let (open, seal) = (cost("open")? / times, cost("seal")? / times);
     let fan_out = cost("fan_out")?;
     let published = (BURSTS * BURST) as f64;
-    Ok(vec![
+    let mut counted = vec![
         Counted { name: "demux", instructions: cost("demux")? / times, tolerance: 0.03 },
         Counted { name: "history-push", instructions: cost("history_push")? / PUSHES as f64, tolerance: 0.03 },
         // How the copy lies in memory makes some 3 %.
@@ -76,7 +80,9 @@ fn measure() -> Result<Vec<Counted>, String> {
             instructions: (fan_out - published * open) / forwarded - seal,
             tolerance: 0.05,
         },
-    ])
+    ];
+    counted.extend(measured::counted(&costs)?);
+    Ok(counted)
 }
 
 fn run_cases() {
