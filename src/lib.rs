@@ -97,6 +97,8 @@
 //! | a simulcast encoding | [`sdp`] (`simulcast.rs`) accepts it, `worker/publishing/layers.rs` finds its packets, `worker/viewing/viewer_track/layer.rs` chooses the one that a viewer is sent |
 //! | what a viewer's network carries | [`bwe`] estimates it, `worker/viewing/bandwidth.rs` chooses the layer by it, `worker/viewing/downlink.rs` notices that nothing arrives |
 //! | a codec added | [`forward::codec`] (`codec/mod.rs`) lists every file to change, also in other modules |
+//! | a session of another node of the cluster | `http/nodes/forward.rs` sends requests for it to that node, by `cluster/calls.rs`; `http/guard/from_node.rs` checks them there |
+//! | a full or draining node | `http/nodes/redirect.rs` sends new clients to another one, `http/nodes/farewell.rs` tells viewers to go |
 //! | a limit, a setting, an error text | the module that it is about; [`config`] gathers the settings, `http::error` the statuses |
 //!
 //! # Modules

@@ -181,7 +181,6 @@ impl Calls {
 
     /// Notes the path of a stream that comes from another node: that of its answer, from the origin to that node. `None`
     /// when it comes from there no more.
-    #[allow(dead_code, reason = "legs set it")]
     pub(crate) fn set_path(&self, stream: &StreamName, path: Option<Vec<NodeId>>) {
         let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
         match path {

@@ -21,7 +21,6 @@ use crate::session::ClientSource;
 
 /// The node that sends a request; a request of a client has none.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "legs are of a node")]
 pub(in crate::http) struct FromNode(pub(in crate::http) NodeId);
 
 /// Checks the token of a node, and says in the answer which node it is that answers.
