@@ -408,6 +408,7 @@ impl Agent {
     }
 
     /// The other side was heard on a path. True if that is the selected one.
+    #[inline]
     pub(super) fn heard_on(&mut self, path: FiveTuple, now: Instant) -> bool {
         self.last_heard = now;
         match &mut self.selection {

@@ -296,12 +296,12 @@ impl Cluster {
         self.nodes.iter().enumerate().filter(is_child).map(|(number, _)| node(&number.to_string())).collect()
     }
 
-    /// Looks for a parent, and pulls from the first that has a place.
+    /// Looks for a parent, asks each once, and pulls from the first that has a place.
     fn join(&mut self, number: usize, hops: Option<u8>) -> Result<(), Vec<Refusal>> {
         let own = own(&number.to_string(), Some(&(number % 3).to_string()), hops);
         let mut list = parents(&self.directory.view, &cam(), &own, &mut self.random);
         let (mut next, mut refusals) = (0, Vec::new());
-        while let Some(candidate) = list.get(next).filter(|_| next < 40) {
+        while let Some(candidate) = list.get(next) {
             next += 1;
             let candidate: usize = candidate.to_string().parse().unwrap();
             let asked = self.nodes[candidate].clone();
@@ -320,7 +320,9 @@ impl Cluster {
                     return Ok(());
                 }
                 Err(Refusal::NoPlace { others }) => {
-                    list.splice(next..next, others.clone());
+                    let further: Vec<_> =
+                        others.iter().filter(|other| !list[..next].contains(other)).cloned().collect();
+                    list.splice(next..next, further);
                     refusals.push(Refusal::NoPlace { others });
                 }
                 Err(refusal) => refusals.push(refusal),
