@@ -81,7 +81,7 @@ pub struct Created {
     pub answer: String,
     /// Entity tag of its ICE session, with quotes, if the server sent one.
     pub etag: Option<String>,
-    /// False when a redirect led to another host, which does not get the token.
+    /// False when a redirect or the Location leads to another host, which does not get the token.
     shows_token: bool,
 }
 
@@ -292,6 +292,7 @@ fn created(
     }
     let etag = header(response, ETAG.as_str()).map(str::to_owned);
     let answer = text(response).map_err(|cause| no_answer(url, cause))?;
+    let shows_token = shows_token && location.origin() == url.origin();
     Ok(Created { location: location.to_string(), answer, etag, shows_token })
 }
 
@@ -300,7 +301,7 @@ fn no_answer(url: &Url, cause: ureq::Error) -> HttpClientError {
     if let ureq::Error::Io(error) = &cause
         && error.get_ref().is_some_and(|inner| inner.is::<NotAdmitted>())
     {
-        return HttpClientError::NotAllowed { url: url.to_string() };
+        return HttpClientError::NotAllowed { url: shown(url) };
     }
     let tls = match &cause {
         ureq::Error::Rustls(error) => Some(error),
@@ -308,7 +309,7 @@ fn no_answer(url: &Url, cause: ureq::Error) -> HttpClientError {
         _ => None,
     };
     let is_untrusted = tls.map(|error| matches!(error, rustls::Error::InvalidCertificate(_)));
-    let (url, boxed) = (url.to_string(), Box::new);
+    let (url, boxed) = (shown(url), Box::new);
     match (is_untrusted, cause) {
         (Some(true), cause) => HttpClientError::Untrusted { url, cause: boxed(cause) },
         (Some(false), cause) => HttpClientError::NotHttp { url, cause: boxed(cause) },
@@ -324,18 +325,28 @@ fn no_answer(url: &Url, cause: ureq::Error) -> HttpClientError {
 }
 
 fn incomplete(url: &Url, missing: &'static str) -> HttpClientError {
-    HttpClientError::Incomplete { url: url.to_string(), missing }
+    HttpClientError::Incomplete { url: shown(url), missing }
 }
 
 fn refused(url: &Url, response: &mut Response<Body>) -> HttpClientError {
     let retry_after = header(response, RETRY_AFTER.as_str()).and_then(|value| value.parse().ok());
     let text = text(response).unwrap_or_default();
     HttpClientError::Refused {
-        url: url.to_string(),
+        url: shown(url),
         status: response.status().as_u16(),
         detail: detail(&text),
         retry_after: retry_after.map(Duration::from_secs),
     }
+}
+
+/// A URL as errors show it: without what may be a secret in it.
+fn shown(url: &Url) -> String {
+    let mut shown = url.clone();
+    shown.set_query(None);
+    shown.set_fragment(None);
+    // Only URLs without a host refuse it, and these have none.
+    let _ = (shown.set_password(None), shown.set_username(""));
+    shown.to_string()
 }
 
 fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
@@ -453,6 +464,23 @@ pub(crate) mod tests {
         let HttpClientError::NotAllowed { url } = error else { panic!("{error}") };
         assert!(url.starts_with("http://[::1]:1/"), "{url}");
         assert_eq!(requests.join().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_session_at_another_host_is_ended_without_the_token() {
+        let (other, requests) = serve(vec![response("200 OK", "", "")]);
+        let headers = format!("content-type: application/sdp\r\nlocation: {other}/session/8\r\n");
+        let (origin, _) = serve(vec![response("201 Created", &headers, "v=0")]);
+        let client = HttpClient::new(Some("secret"), None);
+        client.delete(&client.post(&format!("{origin}/whip/cam"), "offer").unwrap()).unwrap();
+        let request = &requests.join().unwrap()[0];
+        assert!(request.starts_with("delete /session/8 ") && !request.contains("secret"), "{request}");
+    }
+
+    #[test]
+    fn errors_show_no_secret_of_a_url() {
+        let url = Url::parse("http://name:hunter2@example.org/whep/cam?key=hunter2#hunter2").unwrap();
+        assert_eq!(shown(&url), "http://example.org/whep/cam");
     }
 
     #[test]

@@ -92,7 +92,10 @@ pub(crate) enum CallError {
     #[error("the node did not answer within {} s", .0.as_secs_f32())]
     TooSlow(Duration),
     /// Something else answers at the URL of the node, or it has another secret.
-    #[error("what answers at the URL of the node ({0}) is not that node, or has another --cluster-secret")]
+    #[error(
+        "what answers at the URL of the node ({0}) is not that node, has another --cluster-secret, or has a clock that differs \
+         by more than 30 s"
+    )]
     Foreign(StatusCode),
     /// The node refused it.
     #[error("the node answered {0}")]

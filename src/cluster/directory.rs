@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, broadcast, watch};
 use tracing::{info, warn};
+use url::Url;
 
 use super::carried::Parts;
 use super::key::Key;
@@ -16,6 +17,9 @@ use super::value::{NodeValue, VERSION};
 use super::view::{ClaimedStream, ListedNode, Source, View};
 use crate::metrics::{ClusterMetrics, DirectoryState, PlacementReason};
 use crate::name::StreamName;
+
+/// Origins of other nodes in a list, at most: pages have them in a header.
+const ORIGINS: usize = 64;
 
 /// The name of a node, and what it says of itself.
 #[derive(Clone, Debug)]
@@ -180,6 +184,14 @@ impl Directory {
             nodes.insert(place, ListedNode { node, url, public_url, region, load, is_draining, legs, streams: 0 });
         }
         nodes
+    }
+
+    /// The origins (RFC 6454) at which clients reach other nodes that they may be sent to.
+    pub(crate) fn public_origins(&self) -> Vec<String> {
+        let others = self.view().list_nodes().into_iter().filter(|listed| listed.node != self.own.node);
+        let urls = others.filter_map(|listed| Url::parse(&listed.public_url?).ok());
+        let origins: BTreeSet<String> = urls.map(|url| url.origin().ascii_serialization()).collect();
+        origins.into_iter().take(ORIGINS).collect()
     }
 
     /// The nodes that pull a stream, by name, by what was read last.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use url::Url;
 
 use super::key::Key;
 use super::node_id::NodeId;
@@ -266,7 +267,7 @@ impl View {
         let listed = self.nodes.iter().map(|(node, value)| ListedNode {
             node: node.clone(),
             url: value.url.clone(),
-            public_url: value.public_url.clone(),
+            public_url: value.public_url.clone().filter(|url| is_for_clients(url)),
             region: value.region.clone(),
             load: value.load,
             is_draining: value.draining,
@@ -295,6 +296,11 @@ impl View {
         listed.sort_by(|left, right| left.stream.cmp(&right.stream));
         listed
     }
+}
+
+/// Whether clients may be sent to a URL that the directory has: they would follow any other kind too.
+fn is_for_clients(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host())
 }
 
 #[cfg(test)]

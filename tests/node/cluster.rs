@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::binary::{PATIENCE, Running, agent, relay, signal, sluice};
+use crate::binary::{OFFER, PATIENCE, Running, agent, relay, signal, sluice};
 use crate::nats_server::NatsServer;
 
 /// A node of the cluster with this directory.
@@ -110,6 +110,9 @@ fn a_later_publisher_on_another_node_replaces_the_first_one() {
     until("the other node lists the stream", || lists(&b, "cam", false, true));
     assert_eq!(entries(&b, "cam")[0]["url"], "http://a.example");
     assert!(lists(&a, "cam", true, true));
+    let elsewhere = format!("{}/whip/cam?standby=1", b.origin);
+    let refused = agent().post(&elsewhere).header("content-type", "application/sdp").send(OFFER).unwrap();
+    assert_eq!(refused.status(), 409, "at another node it would replace the publisher");
     let standby = Published::on(&a, "cam?standby=1");
     until("it has a standby", || standbys(&a) == 1);
     let nodes = json(&b, "/api/nodes");

@@ -46,6 +46,9 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,POST,OPTIONS");
 /// How long until a machine without an address may have one.
 const NO_ADDRESS_RETRY: Duration = Duration::from_secs(10);
 
+/// When a standby at the wrong node may try again: the lease of the node of its publisher may have expired by then.
+const STANDBY_RETRY: Duration = Duration::from_secs(15);
+
 /// An offer that was posted to an endpoint, before its body is read.
 pub(in crate::http) struct PostedOffer {
     shared: Shared,
@@ -232,6 +235,9 @@ async fn create(offer: PostedOffer, role: Role) -> Result<Response, Problem> {
     };
     let read = ReadOffer::of(&shared, connection, request).await?;
     let standby = role == Role::Publisher && wants_standby(query.as_deref())?;
+    if standby {
+        refuse_standby_elsewhere(&shared, grant.stream())?;
+    }
     if role == Role::Publisher && !standby {
         takeover::check(&shared, grant.stream(), &read.identity(grant.credential())).await?;
     }
@@ -315,6 +321,17 @@ impl ReadOffer {
             expected: shared.legs.brings(stream),
         }
     }
+}
+
+/// A standby takes over at the node of its publisher: at another one it would replace the publisher at once.
+fn refuse_standby_elsewhere(shared: &Shared, stream: &StreamName) -> Result<(), Problem> {
+    let claim = shared.directory.lookup(stream).filter(|claim| claim.is_live && claim.node != *shared.directory.node());
+    let Some(claim) = claim else { return Ok(()) };
+    let place = claim.url.unwrap_or_else(|| format!("named {}", claim.node));
+    Err(Problem::Conflict {
+        detail: format!("the publisher of this stream is at another node ({place}): a standby must be at the same one"),
+        retry_after: STANDBY_RETRY,
+    })
 }
 
 /// Reads `?standby=1`; other parameters are the client's own.

@@ -1,5 +1,5 @@
-//! Rate limits for what costs the relay or another server something: POST, PATCH and DELETE, and every request with a
-//! token that another server is asked about. By the client's address, and by its token,
+//! Rate limits for what costs the relay or another server something: POST, PATCH and DELETE, every request with a
+//! token that another server is asked about, and every request for a session of another node. By the client's address, and by its token,
 //! so that a leaked token does not fill the relay from many addresses. A bucket fills steadily and may be emptied at
 //! once, so that an office behind one address can join together. Each address has one entry, forgotten when its bucket
 //! is full again; only the relay's own tokens have one. tower's `RateLimitLayer` has one bucket for all clients.
@@ -19,9 +19,11 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::from_node::FromNode;
 use crate::auth::{Access, Credential};
+use crate::cluster::NodeTag;
 use crate::http::error::Problem;
 use crate::http::request::asker::Asker;
 use crate::http::request::connection::Connection;
+use crate::http::request::path::split_tag;
 use crate::session::ClientGroup;
 
 /// Requests between two times that full buckets are forgotten.
@@ -102,13 +104,26 @@ impl ClientLimiter {
 /// What requests are counted by.
 pub(in crate::http) struct RateLimits {
     access: Arc<Access>,
+    /// What the ids of this node's sessions begin with, in a cluster.
+    own_tag: Option<NodeTag>,
     clients: Option<ClientLimiter>,
     tokens: Option<Limiter<Credential>>,
 }
 
 impl RateLimits {
-    pub(in crate::http) fn new(access: Arc<Access>, clients: Option<Limit>, tokens: Option<Limit>) -> Self {
-        Self { access, clients: clients.map(ClientLimiter::new), tokens: tokens.map(Limiter::new) }
+    pub(in crate::http) fn new(
+        access: Arc<Access>,
+        own_tag: Option<NodeTag>,
+        clients: Option<Limit>,
+        tokens: Option<Limit>,
+    ) -> Self {
+        Self { access, own_tag, clients: clients.map(ClientLimiter::new), tokens: tokens.map(Limiter::new) }
+    }
+
+    /// Whether a request is about a session of another node, which is asked then.
+    fn is_sent_on(&self, path: &str) -> bool {
+        let tag = path.strip_prefix("/session/").and_then(|rest| rest.split('/').next()).and_then(split_tag);
+        self.own_tag.is_some_and(|own| tag.is_some_and(|(tag, _)| tag != own))
     }
 }
 
@@ -141,7 +156,7 @@ pub(in crate::http) async fn layer(
     }
     let is_change = matches!(*request.method(), Method::POST | Method::PATCH | Method::DELETE);
     let asks_another = || asker.token().is_some_and(|token| limits.access.asks_about(token));
-    if (is_change || asks_another())
+    if (is_change || limits.is_sent_on(request.uri().path()) || asks_another())
         && let Err(problem) = count(&limits, connection, &asker)
     {
         return problem.into_response();
@@ -163,6 +178,19 @@ mod tests {
 
     fn client(address: &str) -> ClientGroup {
         ClientGroup::of(address.parse().unwrap())
+    }
+
+    #[test]
+    fn a_request_for_a_session_of_another_node_is_sent_on() {
+        let tag = |name: &str| NodeTag::of(&name.parse().unwrap());
+        let access = Access::new(&crate::auth::Config::default(), Arc::default()).unwrap();
+        let limits = RateLimits::new(Arc::new(access), Some(tag("a")), None, None);
+        let session = crate::name::SessionId::random();
+        let (own, other) = (format!("/session/{}{session}", tag("a")), format!("/session/{}{session}", tag("b")));
+        assert!(limits.is_sent_on(&other) && limits.is_sent_on(&format!("{other}/events")));
+        for path in [&own, &format!("{own}/layer"), &format!("/session/{session}"), "/session/", "/whep/cam"] {
+            assert!(!limits.is_sent_on(path), "{path}");
+        }
     }
 
     #[test]

@@ -40,6 +40,11 @@ const RETRY: Duration = Duration::from_secs(2);
 const SLOW: Problem =
     Problem::Unavailable { detail: "the node of this session does not answer: try again", retry_after: RETRY };
 
+const REFUSED: Problem = Problem::Unavailable {
+    detail: "the node of this session does not accept calls of this node, whose log says why: try again",
+    retry_after: RETRY,
+};
+
 /// Headers of the client that matter to the owner of its session.
 const ASKED: [HeaderName; 3] = [CONTENT_TYPE, IF_MATCH, ACCEPT];
 
@@ -147,6 +152,10 @@ fn refusal(node: &NodeId, error: &CallError) -> Problem {
         CallError::TooSlow(_) => {
             warn!(%node, "a session's node does not answer: {error}");
             SLOW
+        }
+        CallError::Foreign(_) => {
+            warn!(%node, "a session's node refuses the call: {error}");
+            REFUSED
         }
         CallError::NotAllowed(_) => {
             warn!(%node, "a session's node is not called: {error}");

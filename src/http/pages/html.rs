@@ -35,10 +35,17 @@ impl Page<'_> {
     /// The page, whose links lead below `base_path`; what its scripts load and ask for, they find from their own
     /// address.
     pub(super) fn response(&self, base_path: &BasePath) -> Response {
+        self.response_with(base_path, &[])
+    }
+
+    /// The same, for a page whose scripts may be sent on to other nodes: these are their origins.
+    pub(super) fn response_with(&self, base_path: &BasePath, nodes: &[String]) -> Response {
+        let own = "connect-src 'self'";
+        let policy = self.policy.replace(own, &[&[own.to_owned()], nodes].concat().join(" "));
         let text = self.text().replace("=\"/", &format!("=\"{}", base_path.join("/")));
         let headers = [
             (CONTENT_TYPE, "text/html; charset=utf-8"),
-            (CONTENT_SECURITY_POLICY, self.policy),
+            (CONTENT_SECURITY_POLICY, &policy),
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (REFERRER_POLICY, "no-referrer"),
             (CACHE_CONTROL, "no-cache"),

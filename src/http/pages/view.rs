@@ -34,19 +34,19 @@ pub(in crate::http) async fn index(base_path: BasePath) -> Response {
 }
 
 /// `/publish/{stream}`: camera or test video to WHIP.
-pub(in crate::http) async fn publish(base_path: BasePath, _: StreamPath) -> Response {
-    publish_page().response(&base_path)
+pub(in crate::http) async fn publish(State(shared): State<Shared>, base_path: BasePath, _: StreamPath) -> Response {
+    publish_page().response_with(&base_path, &shared.directory.public_origins())
 }
 
 /// `/watch/{stream}`: a WHEP player. It learns whether the relay forwards messages of viewers.
 pub(in crate::http) async fn watch(State(shared): State<Shared>, base_path: BasePath, _: StreamPath) -> Response {
     const NO_REPLIES: &str = "data-replies=\"no\"";
     let text = include_str!("watch.html");
-    if shared.media.hears_viewers() {
-        watch_page(&text.replace(NO_REPLIES, "data-replies=\"yes\"")).response(&base_path)
-    } else {
-        watch_page(text).response(&base_path)
-    }
+    let text = match shared.media.hears_viewers() {
+        true => &text.replace(NO_REPLIES, "data-replies=\"yes\""),
+        false => text,
+    };
+    watch_page(text).response_with(&base_path, &shared.directory.public_origins())
 }
 
 fn index_page() -> Page<'static> {
@@ -92,6 +92,17 @@ mod tests {
 
     fn pages() -> [String; 3] {
         [index_page().text(), publish_page().text(), watch_page(include_str!("watch.html")).text()]
+    }
+
+    #[test]
+    fn a_page_may_connect_to_the_nodes_to_which_its_client_may_be_sent() {
+        let policy = |nodes: &[String]| {
+            let response = watch_page("").response_with(&BasePath::default(), nodes);
+            response.headers()["content-security-policy"].to_str().unwrap().to_owned()
+        };
+        assert!(policy(&[]).contains(" connect-src 'self';"));
+        let two = ["https://b.example.org", "https://c.example.org:8443"].map(str::to_owned);
+        assert!(policy(&two).contains(" connect-src 'self' https://b.example.org https://c.example.org:8443;"));
     }
 
     #[test]

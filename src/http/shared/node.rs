@@ -94,6 +94,7 @@ impl Node {
         let access = Arc::new(access);
         let hosts = HostRules::new(Arc::clone(&access), config.origins.clone(), config.allowed_hosts.clone());
         let base_path = config.base_path.clone();
+        let own_tag = calls.as_ref().map(|calls| calls.own_tag());
         Self {
             media_by_http: (media.has_ice_tcp() && config.takes_media()).then_some(config.listen),
             media,
@@ -110,7 +111,7 @@ impl Node {
             has_admin: config.admin.is_some(),
             hosts: Arc::new(hosts),
             cross_origin: Arc::new(CrossOrigin::new(Arc::clone(&access), config.origins.clone())),
-            rate_limits: Arc::new(RateLimits::new(Arc::clone(&access), config.limit, config.token_limit)),
+            rate_limits: Arc::new(RateLimits::new(Arc::clone(&access), own_tag, config.limit, config.token_limit)),
             failures: Arc::new(Failures::new(Arc::clone(&access), config.failure_limit)),
             proxies: Arc::new(Proxies::new(
                 config.trusted_proxies.clone(),

@@ -70,33 +70,27 @@ impl Engine {
             self.transmits.push(path, datagram);
         }
         while let Some(event) = self.demux.poll_event() {
-            self.on_demux_event(event, now);
-        }
-    }
-
-    /// Apart from the way of a packet, which it would make longer: events are rare.
-    #[inline(never)]
-    fn on_demux_event(&mut self, event: DemuxEvent, now: Instant) {
-        match event {
-            DemuxEvent::Moved { key, path } => {
-                if let Some(session) = self.sessions.session_mut(key) {
-                    tracing::debug!(session = %session.id, protocol = path.protocol.as_str(), remote = %path.remote, "path moved");
-                    session.on_moved(path, now);
-                    // Packets that waited for a path are sent now.
-                    let stream = session.stream.clone();
-                    self.feeds.mark_ready(&stream);
+            match event {
+                DemuxEvent::Moved { key, path } => {
+                    if let Some(session) = self.sessions.session_mut(key) {
+                        tracing::debug!(session = %session.id, protocol = path.protocol.as_str(), remote = %path.remote, "path moved");
+                        session.on_moved(path, now);
+                        // Packets that waited for a path are sent now.
+                        let stream = session.stream.clone();
+                        self.feeds.mark_ready(&stream);
+                    }
+                    self.on_heard(key, now);
                 }
-                self.on_heard(key, now);
-            }
-            DemuxEvent::Heard(key) => self.on_heard(key, now),
-            DemuxEvent::Retired { key, ufrag } => {
-                if let Some(session) = self.sessions.session_mut(key) {
-                    self.shared.pending_sessions.retire(&session.id, &ufrag);
+                DemuxEvent::Heard(key) => self.on_heard(key, now),
+                DemuxEvent::Retired { key, ufrag } => {
+                    if let Some(session) = self.sessions.session_mut(key) {
+                        self.shared.pending_sessions.retire(&session.id, &ufrag);
+                    }
                 }
-            }
-            DemuxEvent::Over(key, over) => {
-                if let Some(reason) = self.sessions.session_mut(key).map(|session| session.reason_over(over)) {
-                    self.end(key, reason, now);
+                DemuxEvent::Over(key, over) => {
+                    if let Some(reason) = self.sessions.session_mut(key).map(|session| session.reason_over(over)) {
+                        self.end(key, reason, now);
+                    }
                 }
             }
         }

@@ -15,7 +15,7 @@ use socket2::{Socket as RawSocket, Type};
 
 use super::batch::{Outbox as _, SendOutcome};
 use super::own_socket::OwnSocket;
-use super::socket::{Socket, open};
+use super::socket::{Socket, open, receive_buffers};
 use crate::five_tuple::{FiveTuple, plain};
 
 /// The token of the socket with port 0; that of a socket is its port further. Tokens of TCP connections, which count up
@@ -30,6 +30,8 @@ const TURN_DATAGRAMS: usize = 256;
 pub(crate) struct OwnSockets {
     registry: Registry,
     socket_by_port: HashMap<u16, Own>,
+    /// What each of them receives into, one after the other; empty without sockets.
+    buffers: Vec<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -66,7 +68,7 @@ pub(crate) fn source_of(bound: IpAddr, remote: SocketAddr) -> io::Result<IpAddr>
 
 impl OwnSockets {
     pub(crate) fn new(registry: Registry) -> Self {
-        Self { registry, socket_by_port: HashMap::new() }
+        Self { registry, socket_by_port: HashMap::new(), buffers: Vec::new() }
     }
 
     /// Reads this socket from now on.
@@ -80,7 +82,7 @@ impl OwnSockets {
     }
 
     fn register(&self, raw: RawSocket, port: u16) -> io::Result<Socket> {
-        let mut socket = Socket::new(raw)?;
+        let mut socket = Socket::without_buffers(raw)?;
         self.registry.register(socket.source(), Token(FIRST_TOKEN + usize::from(port)), Interest::READABLE)?;
         Ok(socket)
     }
@@ -90,6 +92,9 @@ impl OwnSockets {
         if let Some(mut own) = self.socket_by_port.remove(&port) {
             // The poll forgets a closed socket by itself.
             let _ = self.registry.deregister(own.socket.source());
+        }
+        if self.socket_by_port.is_empty() {
+            self.buffers = Vec::new();
         }
     }
 
@@ -113,7 +118,11 @@ impl OwnSockets {
 
     /// Takes what has arrived, a bounded number of datagrams of each socket.
     pub(crate) fn receive(&mut self, mut take: impl FnMut(FiveTuple, &mut [u8], Instant)) {
+        if self.buffers.is_empty() && self.is_readable() {
+            self.buffers = receive_buffers();
+        }
         for own in self.socket_by_port.values_mut().filter(|own| own.is_readable) {
+            own.socket.lend(&mut self.buffers);
             let mut count = 0;
             while own.is_readable && count < TURN_DATAGRAMS {
                 match own.socket.receive(&mut take) {
@@ -128,6 +137,7 @@ impl OwnSockets {
                     }
                 }
             }
+            own.socket.lend(&mut self.buffers);
         }
     }
 

@@ -123,15 +123,32 @@ pub(crate) fn open(address: SocketAddr, kind: Type, share: bool) -> io::Result<R
     Ok(socket)
 }
 
+/// What one batch is received into.
+pub(super) fn receive_buffers() -> Vec<Vec<u8>> {
+    (0..BATCH_SIZE).map(|_| vec![0; RECEIVE]).collect()
+}
+
 impl Socket {
     pub(super) fn new(raw: RawSocket) -> io::Result<Self> {
         let state = UdpSocketState::new(UdpSockRef::from(&raw))?;
         let (receive, send) = ask_for_buffers(&state, &raw);
         let socket = UdpSocket::from_std(raw.into());
         let local = socket.local_addr()?;
-        let buffers = (0..BATCH_SIZE).map(|_| vec![0; RECEIVE]).collect();
+        let buffers = receive_buffers();
         let buffer = receive.min(send);
         Ok(Self { socket, state, local, buffer, buffers, is_drained: false, gso_off_since: None, gso_fallbacks: 0 })
+    }
+
+    /// The same, which receives into the buffers of others: see [`Self::lend`].
+    pub(super) fn without_buffers(raw: RawSocket) -> io::Result<Self> {
+        let mut socket = Self::new(raw)?;
+        socket.buffers = Vec::new();
+        Ok(socket)
+    }
+
+    /// Exchanges its buffers for these.
+    pub(super) fn lend(&mut self, buffers: &mut Vec<Vec<u8>>) {
+        std::mem::swap(&mut self.buffers, buffers);
     }
 
     /// The bound address.

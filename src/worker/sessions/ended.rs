@@ -68,11 +68,12 @@ impl Session {
             shared.metrics.fast_start_bytes.set(shared.cache_budget.total() as i64);
         }
         shared.pending_sessions.remove(&self.id);
+        // A listener reads why it ended.
+        shared.ended.keep(&self.record, reason, now);
         shared.events.send(NodeEvent::SessionEnded { session: self.id });
         let class = self.record.class();
         shared.metrics.sessions[class][self.state.label()].dec();
         shared.metrics.session_ends[class][reason].inc();
-        shared.ended.keep(&self.record, reason, now);
         self.log_end(reason, demux, now);
         warn_of_unreached(&self.record, reason, shared, now);
     }
