@@ -1,6 +1,6 @@
 //! A cluster in virtual time: the placement code of the relay decides, and nodes, networks, viewers and faults are models with
-//! the limits of the relay. `cargo test --release --test placement -- --ignored --nocapture` runs 200 nodes with 100,000 viewers
-//! and prints the table of benches/REPORT.md; the others are the same with fewer.
+//! the limits of the relay. `SLUICE_SEEDS=3 cargo test --test placement two_hundred -- --nocapture` prints the table of
+//! benches/REPORT.md.
 
 #![expect(clippy::unwrap_used, reason = "the functions that tests share may end a test, as tests may")]
 
@@ -90,13 +90,13 @@ fn twenty_nodes_keep_every_limit_and_viewers_have_a_frame_again_within_3_s() {
 }
 
 #[test]
-#[ignore = "for benches/REPORT.md: some minutes"]
 fn two_hundred_nodes_keep_every_limit_and_viewers_have_a_frame_again_within_3_s() {
     #[expect(clippy::print_stdout, reason = "the table is what it is run for")]
     let print = |line: &str| println!("{line}");
+    let seeds = std::env::var("SLUICE_SEEDS").map_or(1, |seeds| seeds.parse().unwrap());
     print(Row::HEAD);
     for scenario in ALL {
-        let rows: Vec<_> = (1..=3).map(|seed| scenario(LARGE, seed)).collect();
+        let rows: Vec<_> = (1..=seeds).map(|seed| scenario(LARGE, seed)).collect();
         let worst = Row::worst(&rows);
         print(&worst.to_string());
         worst.check();
