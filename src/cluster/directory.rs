@@ -204,7 +204,7 @@ impl Directory {
         self.view.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The nodes to pull a stream from, in the order in which to ask them, as [`placement::parents`](super::placement::parents)
+    /// The nodes to pull a stream from, in the order in which to ask them, as [`placement::parents`]
     /// chooses them. `hops` are the legs between this node and the origin if it carries the stream, or did until its parent
     /// went away.
     pub fn parents(&self, stream: &StreamName, hops: Option<u8>, reason: PlacementReason) -> Vec<NodeId> {

@@ -12,12 +12,12 @@ use crate::setting::Network;
 pub(crate) struct Settings {
     /// Stream to pull from another server by WHEP: its name here and the URL there, then options separated by spaces:
     /// mode=on-demand pulls it only while it has viewers, token-file=FILE or token-env=VARIABLE names the token. In the file
-    /// also as [[pull]]
+    /// also as tables of the list pull
     #[arg(long, env = "SLUICE_PULL", value_name = "NAME=URL", value_parser = Configured::pull, value_delimiter = ',')]
     pull: Vec<Configured>,
 
     /// Stream to push to another server by WHIP while it is published: its name here and the URL there, then the token as in
-    /// --pull. In the file also as [[push]]
+    /// --pull. In the file also as tables of the list push
     #[arg(long, env = "SLUICE_PUSH", value_name = "NAME=URL", value_parser = Configured::push, value_delimiter = ',')]
     push: Vec<Configured>,
 
