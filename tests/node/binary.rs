@@ -29,6 +29,19 @@ pub(crate) fn get(url: &str) -> (u16, String) {
 pub(crate) fn signal(process: &Child, name: &str) {
     let sent = Command::new("kill").args(["-s", name, &process.id().to_string()]).status();
     assert!(sent.unwrap().success());
+    while name == "STOP" && !is_stopped(process.id()) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether all threads of a process stand still: until they do, a busy machine lets some go on for a moment.
+fn is_stopped(process: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        // The state follows the name, which is in brackets.
+        let state = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        state.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+    })
 }
 
 /// The binary with free ports of loopback, these arguments and no environment.
